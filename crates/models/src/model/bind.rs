@@ -1,0 +1,250 @@
+//! Which column of a table feeds which input of a model.
+
+use std::fmt;
+
+use faults::{Class, Fault};
+use tables::{DataType, Field, Role, Schema};
+
+use super::Model;
+use super::signature::ModelInput;
+use crate::engine::tensor::Element;
+
+/// The columns of a schema that feed a model's inputs, found by [`Model::bind`]. It holds for
+/// every table of that schema.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Binding {
+    /// For each input the positions of its columns.
+    pub(crate) inputs: Vec<Vec<usize>>,
+}
+
+impl Binding {
+    /// For each of the model's inputs the positions of the columns that feed it, in order.
+    pub fn columns(&self) -> &[Vec<usize>] {
+        &self.inputs
+    }
+}
+
+/// Why a model cannot take a table of a schema.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BindError {
+    /// No column goes by the name of the input.
+    MissingColumn {
+        /// The model's input.
+        input: String,
+    },
+    /// A column's values cannot become the input's.
+    ColumnType {
+        /// The column.
+        column: String,
+        /// The type that the model wants.
+        element: Element,
+    },
+    /// The number of columns is wrong.
+    ColumnCount {
+        /// The model's input.
+        input: String,
+        /// The number of columns that the model wants.
+        expected: usize,
+        /// The number of columns that there are for it.
+        found: usize,
+    },
+}
+
+impl fmt::Display for BindError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            BindError::MissingColumn { input } => {
+                write!(
+                    f,
+                    "the model's input \"{input}\" has no column of that name"
+                )
+            }
+            BindError::ColumnType { column, element } => write!(
+                f,
+                "the column \"{column}\" cannot be given to the model as {element}"
+            ),
+            BindError::ColumnCount {
+                input,
+                expected,
+                found,
+            } => write!(
+                f,
+                "the model's input \"{input}\" takes {expected} columns and there are {found}"
+            ),
+        }
+    }
+}
+
+impl std::error::Error for BindError {}
+
+impl From<BindError> for Fault {
+    /// `ModuleExecutionError` with the error ids that the classic modules use: 0001 (a column is
+    /// not found), 0017 (a column's type is not supported), 0022 (the wrong number of columns).
+    fn from(error: BindError) -> Fault {
+        let (id, target) = match &error {
+            BindError::MissingColumn { input } => ("0001", input.clone()),
+            BindError::ColumnType { column, .. } => ("0017", column.clone()),
+            BindError::ColumnCount { input, .. } => ("0022", input.clone()),
+        };
+        Fault::module(Class::ModuleExecutionError, id, error.to_string(), target)
+    }
+}
+
+impl Model {
+    /// Finds the columns that feed the model.
+    ///
+    /// Inputs of one column are found by name: exactly, then with everything but letters and
+    /// digits taken as `_` (exporters write `education_num` for `education-num`), then without
+    /// regard to case. An input of several columns takes those that are left, in their order, and
+    /// leaves out labels, weights and scores where there would be too many.
+    pub fn bind(&self, schema: &Schema) -> Result<Binding, BindError> {
+        let inputs = self.inputs();
+        let fields = schema.fields();
+        let mut used = vec![false; fields.len()];
+        let mut found: Vec<Option<Vec<usize>>> = vec![None; inputs.len()];
+        for (i, input) in inputs.iter().enumerate() {
+            if input.width != Some(1) {
+                continue;
+            }
+            if let Some(position) = by_name(&input.name, fields) {
+                used[position] = true;
+                found[i] = Some(vec![position]);
+            } else if inputs.len() > 1 {
+                return Err(BindError::MissingColumn {
+                    input: input.name.clone(),
+                });
+            }
+        }
+        let open: Vec<usize> = (0..inputs.len()).filter(|&i| found[i].is_none()).collect();
+        for (k, &i) in open.iter().enumerate() {
+            let input = &inputs[i];
+            let left = left_for(input, fields, &used, inputs.len() > 1);
+            let is_last = k + 1 == open.len();
+            let positions = choose(input, left, fields, is_last)?;
+            positions.iter().for_each(|&p| used[p] = true);
+            found[i] = Some(positions);
+        }
+        let mut bound = Vec::with_capacity(inputs.len());
+        for (input, positions) in inputs.iter().zip(found) {
+            let positions = positions.unwrap_or_default();
+            for &position in &positions {
+                let field = &fields[position];
+                if !fits(input.element, field.data_type) {
+                    return Err(BindError::ColumnType {
+                        column: field.name.clone(),
+                        element: input.element,
+                    });
+                }
+            }
+            bound.push(positions);
+        }
+        Ok(Binding { inputs: bound })
+    }
+}
+
+/// The columns that an input of several columns may take.
+fn left_for(input: &ModelInput, fields: &[Field], used: &[bool], several: bool) -> Vec<usize> {
+    (0..fields.len())
+        .filter(|&p| !used[p])
+        // Among several inputs the types tell whose the columns are.
+        .filter(|&p| !several || fits(input.element, fields[p].data_type))
+        .collect()
+}
+
+/// The input's columns among those that are left.
+fn choose(
+    input: &ModelInput,
+    left: Vec<usize>,
+    fields: &[Field],
+    is_last: bool,
+) -> Result<Vec<usize>, BindError> {
+    let Some(width) = input.width else {
+        return if left.is_empty() {
+            Err(BindError::MissingColumn {
+                input: input.name.clone(),
+            })
+        } else {
+            Ok(features(left, fields))
+        };
+    };
+    // Another input may want what this one leaves.
+    let enough = |list: &[usize]| list.len() == width || (!is_last && list.len() >= width);
+    if enough(&left) {
+        return Ok(left[..width].to_vec());
+    }
+    let found = left.len();
+    let features = features(left, fields);
+    if enough(&features) {
+        return Ok(features[..width].to_vec());
+    }
+    Err(BindError::ColumnCount {
+        input: input.name.clone(),
+        expected: width,
+        found,
+    })
+}
+
+/// Those columns that are not a label, a weight or a score; all where that leaves none.
+fn features(left: Vec<usize>, fields: &[Field]) -> Vec<usize> {
+    let kept: Vec<usize> = left
+        .iter()
+        .copied()
+        .filter(|&p| matches!(fields[p].role, Role::None | Role::Feature))
+        .collect();
+    if kept.is_empty() { left } else { kept }
+}
+
+/// The position of the column that a name means, if there is exactly one.
+fn by_name(name: &str, fields: &[Field]) -> Option<usize> {
+    let plain = |s: &str| -> String {
+        s.chars()
+            .map(|c| if c.is_alphanumeric() { c } else { '_' })
+            .collect()
+    };
+    let only = |test: &dyn Fn(&str) -> bool| {
+        let mut hits = (0..fields.len()).filter(|&p| test(&fields[p].name));
+        match (hits.next(), hits.next()) {
+            (Some(position), None) => Some(position),
+            _ => None,
+        }
+    };
+    let wanted = plain(name);
+    let folded = wanted.to_lowercase();
+    only(&|column| column == name)
+        .or_else(|| only(&|column| plain(column) == wanted))
+        .or_else(|| only(&|column| plain(column).to_lowercase() == folded))
+}
+
+/// Whether a column's values can become an input's elements: numbers and truth values any number,
+/// whole numbers and text any text.
+pub(crate) fn fits(element: Element, data_type: DataType) -> bool {
+    match element {
+        Element::F32 | Element::F64 | Element::I64 | Element::I32 | Element::Bool => {
+            data_type.is_numeric() || data_type == DataType::Boolean
+        }
+        Element::Str => data_type.is_text() || data_type.is_integer(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fields(names: &[&str]) -> Vec<Field> {
+        names
+            .iter()
+            .map(|n| Field::new(*n, DataType::Double))
+            .collect()
+    }
+
+    #[test]
+    fn names_are_found_in_spite_of_exporters() {
+        let columns = fields(&["age", "education-num", "Hours Per Week", "a-b", "a b"]);
+        assert_eq!(by_name("age", &columns), Some(0));
+        assert_eq!(by_name("education_num", &columns), Some(1));
+        assert_eq!(by_name("hours_per_week", &columns), Some(2));
+        assert_eq!(by_name("a-b", &columns), Some(3));
+        assert_eq!(by_name("a_b", &columns), None);
+        assert_eq!(by_name("missing", &columns), None);
+    }
+}

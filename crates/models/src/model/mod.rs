@@ -1,0 +1,104 @@
+//! A loaded model: what it wants, what it gives, and its runs.
+
+mod bind;
+mod columns;
+mod score;
+mod signature;
+
+use std::sync::{Mutex, PoisonError};
+
+use faults::Fault;
+
+pub use bind::{BindError, Binding};
+pub use score::{ScoredColumn, Scores};
+pub use signature::{ModelInput, ModelOutput, OutputKind, Task};
+
+use crate::engine::program::{Program, Scratch};
+use crate::engine::tensor::Classes;
+use crate::onnx::compile::{self, Opsets};
+use crate::onnx::{Reject, read};
+use signature::Signature;
+
+/// A model, compiled and ready. It is shared between threads; each call takes its own buffers.
+pub struct Model {
+    program: Program,
+    signature: Signature,
+    /// Buffers of calls that have ended.
+    scratch: Mutex<Vec<Scratch>>,
+}
+
+/// How many sets of buffers wait for their next call; more calls at once make their own.
+const KEEP_SCRATCH: usize = 64;
+
+impl Model {
+    /// Reads an ONNX file. A broken file is `ModelPackageFormatError` (what is broken stands in
+    /// the private cause); an operator, operator version or type that the engine lacks is
+    /// `WebServicePackageError.RuntimesError`, which names all of them.
+    pub fn load(bytes: &[u8]) -> Result<Model, Fault> {
+        Model::read(bytes).map_err(Reject::into_fault)
+    }
+
+    fn read(bytes: &[u8]) -> Result<Model, Reject> {
+        let proto = read::model(bytes)?;
+        let graph = proto
+            .graph
+            .ok_or_else(|| Reject::malformed("there is no graph"))?;
+        let opsets = Opsets::read(&proto.opset_import)?;
+        let mut signature = Signature::read(&graph)?;
+        let inputs: Vec<String> = signature.inputs.iter().map(|i| i.name.clone()).collect();
+        let outputs: Vec<String> = signature.outputs.iter().map(|o| o.name.clone()).collect();
+        let program = compile::graph(graph, opsets, &inputs, &[], &outputs)?;
+        for (i, input) in signature.inputs.iter_mut().enumerate() {
+            input.handles_missing = program.handles_missing(i);
+        }
+        Ok(Model {
+            program,
+            signature,
+            scratch: Mutex::default(),
+        })
+    }
+
+    /// The inputs in the model's order.
+    pub fn inputs(&self) -> &[ModelInput] {
+        &self.signature.inputs
+    }
+
+    /// The outputs in the model's order.
+    pub fn outputs(&self) -> &[ModelOutput] {
+        &self.signature.outputs
+    }
+
+    /// What the model does, as far as its graph tells.
+    pub fn task(&self) -> Task {
+        self.signature.task
+    }
+
+    /// The classes of a classifier in the order of its probabilities; empty for other models.
+    pub fn classes(&self) -> &Classes {
+        &self.signature.classes
+    }
+
+    /// Buffers for one call.
+    fn scratch(&self) -> Scratch {
+        let mut free = self.scratch.lock().unwrap_or_else(PoisonError::into_inner);
+        free.pop().unwrap_or_default()
+    }
+
+    /// Keeps the buffers of a call that has ended.
+    fn keep(&self, scratch: Scratch) {
+        let mut free = self.scratch.lock().unwrap_or_else(PoisonError::into_inner);
+        if free.len() < KEEP_SCRATCH {
+            free.push(scratch);
+        }
+    }
+}
+
+impl std::fmt::Debug for Model {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Model")
+            .field("inputs", &self.signature.inputs)
+            .field("outputs", &self.signature.outputs)
+            .field("task", &self.signature.task)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,254 @@
+//! The engine against ONNX Runtime: for every model that `tests/parity/make_models.py` wrote, the
+//! scores of its rows must agree.
+//!
+//! The files are looked for in `target/parity`, or where `UMPIRE_PARITY_DIR` says. Where there are
+//! none the test says so and passes: training the models needs Python.
+
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use models::{Model, ScoredColumn, Scores};
+use serde_json::Value;
+use tables::{Column, DataType, Field, Schema, Strings, Table, Values};
+
+/// How far a score may be off, as a part of its size and of 1.
+const TOLERANCE: f64 = 1e-5;
+
+fn directory() -> PathBuf {
+    match std::env::var_os("UMPIRE_PARITY_DIR") {
+        Some(given) => given.into(),
+        None => Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/parity"),
+    }
+}
+
+fn number(value: &Value) -> f64 {
+    match value {
+        Value::Null => f64::NAN,
+        Value::String(s) if s == "inf" => f64::INFINITY,
+        Value::String(s) if s == "-inf" => f64::NEG_INFINITY,
+        other => other.as_f64().expect("a number"),
+    }
+}
+
+fn list(value: &Value) -> &[Value] {
+    value.as_array().expect("a list")
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().expect("a text")
+}
+
+fn column(given: &Value) -> (Field, Arc<Column>) {
+    let cells = list(&given["values"]);
+    let (data_type, values) = match text(&given["type"]) {
+        "float" => (
+            DataType::Float,
+            Values::F32(cells.iter().map(|v| number(v) as f32).collect()),
+        ),
+        "double" => (
+            DataType::Double,
+            Values::F64(cells.iter().map(number).collect()),
+        ),
+        "int64" => (
+            DataType::Int64,
+            Values::I64(cells.iter().map(|v| v.as_i64().expect("whole")).collect()),
+        ),
+        "bool" => (
+            DataType::Boolean,
+            Values::Bool(cells.iter().map(|v| v.as_bool().expect("a bool")).collect()),
+        ),
+        "string" => (
+            DataType::String,
+            Values::Str(cells.iter().map(text).collect::<Strings>()),
+        ),
+        other => panic!("unknown type {other}"),
+    };
+    (
+        Field::new(text(&given["name"]), data_type),
+        Arc::new(Column::new(values)),
+    )
+}
+
+fn table(case: &Value) -> Table {
+    let (fields, columns): (Vec<_>, Vec<_>) = list(&case["columns"]).iter().map(column).unzip();
+    Table::new(
+        Arc::new(Schema::new(fields).expect("unique names")),
+        columns,
+    )
+}
+
+/// The largest difference, as a part of the tolerated one.
+fn difference(ours: f64, theirs: f64) -> f64 {
+    if ours.is_nan() && theirs.is_nan() || ours == theirs {
+        return 0.0;
+    }
+    let d = (ours - theirs).abs() / (TOLERANCE * theirs.abs().max(1.0));
+    if d.is_nan() { f64::INFINITY } else { d }
+}
+
+/// Compares one column with every `width`-th expected value from `start` on.
+fn compare(
+    ours: &ScoredColumn,
+    theirs: &[Value],
+    start: usize,
+    width: usize,
+) -> Result<f64, String> {
+    let expected: Vec<&Value> = theirs.iter().skip(start).step_by(width).collect();
+    if ours.column.len() != expected.len() {
+        return Err(format!(
+            "{} rows, expected {}",
+            ours.column.len(),
+            expected.len()
+        ));
+    }
+    let mut worst: f64 = 0.0;
+    for (row, theirs) in expected.into_iter().enumerate() {
+        match &ours.column.values {
+            Values::Str(s) => {
+                if s.get(row) != text(theirs) {
+                    return Err(format!("row {row}: {:?}, expected {theirs}", s.get(row)));
+                }
+            }
+            Values::I64(v) => {
+                if Some(v[row]) != theirs.as_i64() {
+                    return Err(format!("row {row}: {}, expected {theirs}", v[row]));
+                }
+            }
+            Values::Bool(v) => {
+                if Some(v[row]) != theirs.as_bool() {
+                    return Err(format!("row {row}: {}, expected {theirs}", v[row]));
+                }
+            }
+            _ => {
+                let ours = ours.column.number(row).expect("a number");
+                let d = difference(ours, number(theirs));
+                if d > 1.0 {
+                    return Err(format!("row {row}: {ours}, expected {theirs}"));
+                }
+                worst = worst.max(d);
+            }
+        }
+    }
+    Ok(worst)
+}
+
+fn check(scores: &Scores, output: &Value) -> Result<f64, String> {
+    let name = text(&output["name"]);
+    let theirs = list(&output["values"]);
+    let shape = list(&output["shape"]);
+    let width = match shape {
+        [_] => 1,
+        [_, rest @ ..] => rest
+            .iter()
+            .map(|d| d.as_u64().expect("a size") as usize)
+            .product(),
+        [] => return Err("a scalar".into()),
+    };
+    if let Some(labels) = &scores.labels
+        && labels.name == name
+    {
+        return compare(labels, theirs, 0, 1);
+    }
+    let values: Vec<&ScoredColumn> = scores
+        .values
+        .iter()
+        .filter(|c| c.name == name || c.name.starts_with(&format!("{name}.")))
+        .collect();
+    let columns: Vec<&ScoredColumn> = if values.is_empty() {
+        scores.probabilities.iter().collect()
+    } else {
+        values
+    };
+    if columns.len() != width {
+        return Err(format!(
+            "{name}: {} columns, expected {width}",
+            columns.len()
+        ));
+    }
+    let keys = output["keys"].as_array();
+    let mut worst: f64 = 0.0;
+    for (i, column) in columns.into_iter().enumerate() {
+        let place = match keys {
+            Some(keys) => keys
+                .iter()
+                .position(|k| text(k) == column.name)
+                .ok_or_else(|| format!("{name}: no class {}", column.name))?,
+            None => i,
+        };
+        let d = compare(column, theirs, place, width).map_err(|e| format!("{name}[{i}]: {e}"))?;
+        worst = worst.max(d);
+    }
+    Ok(worst)
+}
+
+fn model(folder: &Path) -> Result<f64, String> {
+    let bytes = std::fs::read(folder.join("model.onnx")).map_err(|e| e.to_string())?;
+    let case = std::fs::read(folder.join("case.json")).map_err(|e| e.to_string())?;
+    let case: Value = serde_json::from_slice(&case).map_err(|e| e.to_string())?;
+    let model = Model::load(&bytes).map_err(|f| format!("{f:?}"))?;
+    let table = table(&case);
+    let binding = model.bind(table.schema()).map_err(|e| e.to_string())?;
+    let whole = model
+        .score(&binding, &table, &|| false)
+        .map_err(|f| format!("{f:?}"))?;
+    let mut worst: f64 = 0.0;
+    for output in list(&case["outputs"]) {
+        worst = worst.max(check(&whole, output)?);
+    }
+    // One row alone takes other paths than many at once and must give the same.
+    for row in [0, table.rows() / 2] {
+        let one = table.take(&[row]);
+        let alone = model
+            .score(&binding, &one, &|| false)
+            .map_err(|f| format!("{f:?}"))?;
+        for (a, b) in columns(&alone).zip(columns(&whole)) {
+            let same = match (&a.column.values, &b.column.values) {
+                (Values::Str(x), Values::Str(y)) => x.get(0) == y.get(row),
+                _ => {
+                    let (x, y) = (a.column.number(0), b.column.number(row));
+                    difference(x.unwrap_or(f64::NAN), y.unwrap_or(f64::NAN)) <= 0.1
+                }
+            };
+            if !same {
+                return Err(format!("row {row} alone differs in {}", a.name));
+            }
+        }
+    }
+    Ok(worst)
+}
+
+fn columns(scores: &Scores) -> impl Iterator<Item = &ScoredColumn> {
+    scores
+        .labels
+        .iter()
+        .chain(&scores.probabilities)
+        .chain(&scores.values)
+}
+
+#[test]
+fn every_model_scores_as_in_onnx_runtime() {
+    let directory = directory();
+    let Ok(names) = std::fs::read_to_string(directory.join("models.txt")) else {
+        eprintln!(
+            "SKIPPED: no models in {}; tests/parity/make_models.py makes them",
+            directory.display()
+        );
+        return;
+    };
+    let mut report = String::new();
+    let mut failures = 0;
+    for name in names.lines() {
+        match model(&directory.join("models").join(name)) {
+            Ok(worst) => {
+                let _ = writeln!(report, "{name}: {:.1e}", worst * TOLERANCE);
+            }
+            Err(reason) => {
+                failures += 1;
+                let _ = writeln!(report, "{name}: FAILED: {reason}");
+            }
+        }
+    }
+    println!("{report}");
+    assert_eq!(failures, 0, "{report}");
+}

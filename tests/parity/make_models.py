@@ -1,0 +1,448 @@
+"""Trains small models from a seed and writes, for each, the ONNX file, rows of input and what ONNX
+Runtime gives for them. The Rust tests of the engine compare their results with these files.
+
+    python make_models.py SEED OUTDIR
+
+Writes OUTDIR/models/NAME/model.onnx and case.json for each model, and OUTDIR/models.txt with the
+names. In case.json a number that JSON has no place for is written as null (NaN), "inf" or "-inf".
+"""
+
+import json
+import math
+import pathlib
+import sys
+import warnings
+
+import numpy as np
+import onnxruntime
+import pandas as pd
+import skl2onnx.common._container
+from lightgbm import LGBMClassifier, LGBMRegressor
+from onnxmltools.convert import convert_xgboost
+from onnxmltools.convert.common.data_types import FloatTensorType as ToolsFloat
+from onnxmltools.convert.lightgbm.operator_converters.LightGbm import convert_lightgbm
+from skl2onnx import convert_sklearn, to_onnx, update_registered_converter
+from skl2onnx.common.data_types import (
+    BooleanTensorType,
+    DoubleTensorType,
+    FloatTensorType,
+    Int64TensorType,
+    StringTensorType,
+)
+from skl2onnx.common.shape_calculator import (
+    calculate_linear_classifier_output_shapes,
+    calculate_linear_regressor_output_shapes,
+)
+from sklearn import ensemble, linear_model, naive_bayes, neighbors, neural_network, svm, tree
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.cluster import KMeans, MiniBatchKMeans
+from sklearn.compose import ColumnTransformer
+from sklearn.decomposition import PCA, TruncatedSVD
+from sklearn.discriminant_analysis import (
+    LinearDiscriminantAnalysis,
+    QuadraticDiscriminantAnalysis,
+)
+from sklearn.feature_selection import SelectKBest
+from sklearn.gaussian_process import GaussianProcessRegressor
+from sklearn.gaussian_process.kernels import RBF
+from sklearn.impute import SimpleImputer
+from sklearn.multiclass import OneVsRestClassifier
+from sklearn.pipeline import make_pipeline, make_union
+from sklearn.preprocessing import (
+    Binarizer,
+    FunctionTransformer,
+    KBinsDiscretizer,
+    MaxAbsScaler,
+    MinMaxScaler,
+    Normalizer,
+    OneHotEncoder,
+    OrdinalEncoder,
+    PolynomialFeatures,
+    PowerTransformer,
+    RobustScaler,
+    StandardScaler,
+)
+from xgboost import XGBClassifier, XGBRegressor
+
+warnings.filterwarnings("ignore")
+
+# skl2onnx 1.20 gives arrays and truth values as attributes, which this version of onnx refuses.
+make_node = skl2onnx.common._container.make_node
+
+
+def plain(value):
+    if isinstance(value, np.ndarray):
+        value = value.tolist()
+    if isinstance(value, list):
+        return [int(v) if isinstance(v, (bool, np.bool_)) else v for v in value]
+    return value
+
+
+def make_node_of_lists(*names, **attributes):
+    return make_node(*names, **{k: plain(v) for k, v in attributes.items()})
+
+
+skl2onnx.common._container.make_node = make_node_of_lists
+
+FEATURES = 14
+TRAIN = 600
+ROWS = 250
+OPSETS = {"": 18, "ai.onnx.ml": 3}
+
+
+class Data:
+    """Training and test data, the same for the same seed."""
+
+    def __init__(self, seed):
+        rng = np.random.default_rng(seed)
+        total = TRAIN + ROWS
+        # Values with few digits meet thresholds exactly now and then.
+        x = np.round(rng.normal(size=(total, FEATURES)) * 3, 2).astype(np.float32)
+        signal = x[:, 0] - 0.5 * x[:, 1] * x[:, 2] + np.sin(x[:, 3]) * 2 + np.abs(x[:, 4])
+        noise = rng.normal(size=total)
+        self.x = x
+        self.gaps = x.copy()
+        self.gaps[rng.random(x.shape) < 0.1] = np.nan
+        self.y = (signal + noise).astype(np.float64)
+        self.two = (signal + noise > np.median(signal)).astype(np.int64)
+        self.three = np.digitize(signal + noise, np.quantile(signal, [0.33, 0.66])).astype(np.int64)
+        self.names = np.array(["low", "middle", "high"])[self.three]
+        self.yes_no = np.array(["no", "yes"])[self.two]
+        jobs = np.array(["Adm-clerical", "Sales", "Tech support", "Exec"])
+        self.adult = pd.DataFrame(
+            {
+                "age": rng.integers(17, 90, total).astype(np.float32),
+                "education-num": rng.integers(1, 16, total).astype(np.float32),
+                "hours-per-week": rng.integers(1, 99, total).astype(np.float32),
+                "occupation": rng.choice(jobs, total),
+                "sex": rng.choice(["Female", "Male"], total),
+            }
+        )
+        money = (
+            self.adult["education-num"] * 2
+            + (self.adult["occupation"] == "Exec") * 10
+            + self.adult["age"] / 10
+            + noise * 3
+        )
+        self.rich = np.where(money > money.median(), ">50K", "<=50K")
+        self.counts = rng.integers(0, 9, (total, FEATURES)).astype(np.int64)
+        self.codes = rng.integers(0, 5, (total, 3)).astype(np.float32)
+
+
+def number(v):
+    v = float(v)
+    if math.isnan(v):
+        return None
+    if math.isinf(v):
+        return "inf" if v > 0 else "-inf"
+    return v
+
+
+def values(array):
+    kind = array.dtype.kind
+    flat = array.ravel()
+    if kind == "f":
+        return [number(v) for v in flat]
+    if kind in "iu":
+        return [int(v) for v in flat]
+    if kind == "b":
+        return [bool(v) for v in flat]
+    return [str(v) for v in flat]
+
+
+def type_name(array):
+    return {"float32": "float", "float64": "double", "int64": "int64", "int32": "int32", "bool": "bool"}.get(
+        str(array.dtype), "string"
+    )
+
+
+def output(name, value):
+    if isinstance(value, list):
+        keys = list(value[0].keys())
+        table = np.array([[row[k] for k in keys] for row in value], dtype=np.float32)
+        return {
+            "name": name,
+            "kind": "maps",
+            "keys": [str(k) for k in keys],
+            "type": "float",
+            "shape": list(table.shape),
+            "values": values(table),
+        }
+    return {
+        "name": name,
+        "kind": "tensor",
+        "type": type_name(value),
+        "shape": list(value.shape),
+        "values": values(value),
+    }
+
+
+def run(model, feeds):
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 4
+    session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    names = [o.name for o in session.get_outputs()]
+    return [output(n, v) for n, v in zip(names, session.run(names, feeds))]
+
+
+class Writer:
+    def __init__(self, out):
+        self.out = out
+        self.names = []
+        self.skipped = []
+
+    def write(self, name, make):
+        """`make` answers the model's bytes, the columns (name, array) and the feeds."""
+        try:
+            model, columns, feeds = make()
+            outputs = run(model, feeds)
+        except Exception as error:  # an exporter that cannot take a model is not our failure
+            self.skipped.append(f"{name}: {type(error).__name__}: {str(error)[:160]}")
+            return
+        folder = self.out / "models" / name
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "model.onnx").write_bytes(model)
+        case = {
+            "columns": [
+                {"name": n, "type": type_name(a), "values": values(a)} for n, a in columns
+            ],
+            "outputs": outputs,
+        }
+        (folder / "case.json").write_text(json.dumps(case))
+        self.names.append(name)
+
+
+def matrix(estimator, x, y, options=None, kind=FloatTensorType, opsets=None, dtype=np.float32):
+    """A model over one matrix of features."""
+
+    def make():
+        fitted = estimator.fit(x[:TRAIN], None if y is None else y[:TRAIN])
+        model = convert_sklearn(
+            fitted,
+            initial_types=[("X", kind([None, x.shape[1]]))],
+            options=None if options is None else {id(fitted): options},
+            target_opset=opsets or OPSETS,
+        ).SerializeToString()
+        rows = x[TRAIN:].astype(dtype)
+        columns = [(f"f{i}", rows[:, i]) for i in range(rows.shape[1])]
+        return model, columns, {"X": rows}
+
+    return make
+
+
+def frame(estimator, table, y, options=None):
+    """A model over one input a column, whose names the exporter changes."""
+
+    def make():
+        fitted = estimator.fit(table[:TRAIN], y[:TRAIN])
+        initial = []
+        for column in table.columns:
+            text = table[column].dtype.kind not in "fi"
+            initial.append((column, (StringTensorType if text else FloatTensorType)([None, 1])))
+        model = convert_sklearn(
+            fitted,
+            initial_types=initial,
+            options=None if options is None else {id(fitted): options},
+            target_opset=OPSETS,
+        )
+        rows = table[TRAIN:]
+        columns, feeds = [], {}
+        for given, column in zip(model.graph.input, table.columns):
+            array = rows[column].to_numpy()
+            if array.dtype.kind not in "fi":
+                array = array.astype(object)
+            columns.append((column, array))
+            feeds[given.name] = array.reshape(-1, 1)
+        return model.SerializeToString(), columns, feeds
+
+    return make
+
+
+def xgboost(estimator, x, y):
+    def make():
+        fitted = estimator.fit(x[:TRAIN], y[:TRAIN])
+        model = convert_xgboost(fitted, initial_types=[("X", ToolsFloat([None, x.shape[1]]))])
+        rows = x[TRAIN:]
+        columns = [(f"f{i}", rows[:, i]) for i in range(rows.shape[1])]
+        return model.SerializeToString(), columns, {"X": rows}
+
+    return make
+
+
+def register_lightgbm():
+    options = {"nocl": [True, False], "zipmap": [True, False, "columns"], "raw_scores": [True, False]}
+    update_registered_converter(
+        LGBMClassifier,
+        "LightGbmLGBMClassifier",
+        calculate_linear_classifier_output_shapes,
+        convert_lightgbm,
+        options=options,
+    )
+    update_registered_converter(
+        LGBMRegressor,
+        "LightGbmLGBMRegressor",
+        calculate_linear_regressor_output_shapes,
+        convert_lightgbm,
+        options={"split": None},
+    )
+
+
+def adult(final):
+    numbers = make_pipeline(SimpleImputer(strategy="median"), StandardScaler())
+    texts = OneHotEncoder(handle_unknown="ignore")
+    return make_pipeline(
+        ColumnTransformer(
+            [
+                ("n", numbers, ["age", "education-num", "hours-per-week"]),
+                ("t", texts, ["occupation", "sex"]),
+            ]
+        ),
+        final,
+    )
+
+
+def main(seed, out):
+    d = Data(seed)
+    w = Writer(out)
+    register_lightgbm()
+    r = seed
+    no_map = {"zipmap": False}
+
+    w.write("linear_regression", matrix(linear_model.LinearRegression(), d.x, d.y))
+    w.write("ridge_two_targets", matrix(linear_model.Ridge(), d.x, np.c_[d.y, -d.y]))
+    w.write("elastic_net", matrix(linear_model.ElasticNet(0.1), d.x, d.y))
+    w.write("linear_double", matrix(linear_model.LinearRegression(), d.x, d.y, kind=DoubleTensorType, dtype=np.float64))
+    w.write("poisson", matrix(linear_model.PoissonRegressor(), d.x, np.abs(d.y)))
+    w.write("logistic_two", matrix(linear_model.LogisticRegression(max_iter=500), d.x, d.two))
+    w.write("logistic_two_plain", matrix(linear_model.LogisticRegression(max_iter=500), d.x, d.two, no_map))
+    w.write("logistic_three", matrix(linear_model.LogisticRegression(max_iter=500), d.x, d.three))
+    w.write("logistic_names", matrix(linear_model.LogisticRegression(max_iter=500), d.x, d.names))
+    w.write("logistic_rest", matrix(OneVsRestClassifier(linear_model.LogisticRegression(max_iter=500)), d.x, d.names, no_map))
+    w.write("logistic_ints", matrix(linear_model.LogisticRegression(max_iter=500), d.counts, d.three, kind=Int64TensorType, dtype=np.int64))
+    w.write("ridge_classifier", matrix(linear_model.RidgeClassifier(), d.x, d.two, no_map))
+    w.write("sgd", matrix(linear_model.SGDClassifier(loss="log_loss", random_state=r), d.x, d.three, no_map))
+    w.write("perceptron", matrix(linear_model.Perceptron(random_state=r), d.x, d.two, no_map))
+    w.write("lda", matrix(LinearDiscriminantAnalysis(), d.x, d.names))
+    w.write("qda", matrix(QuadraticDiscriminantAnalysis(), d.x, d.three, no_map))
+
+    w.write("tree_two", matrix(tree.DecisionTreeClassifier(max_depth=6, random_state=r), d.x, d.two))
+    w.write("tree_names", matrix(tree.DecisionTreeClassifier(random_state=r), d.x, d.names, no_map))
+    w.write("tree_regression", matrix(tree.DecisionTreeRegressor(max_depth=8, random_state=r), d.x, d.y))
+    w.write("tree_two_targets", matrix(tree.DecisionTreeRegressor(max_depth=5, random_state=r), d.x, np.c_[d.y, d.y * 2]))
+    w.write("forest_two", matrix(ensemble.RandomForestClassifier(30, max_depth=8, random_state=r), d.x, d.two))
+    w.write("forest_names", matrix(ensemble.RandomForestClassifier(30, random_state=r), d.x, d.names))
+    w.write("forest_hundred", matrix(ensemble.RandomForestClassifier(100, max_depth=6, random_state=r), d.x, d.two, no_map))
+    w.write("forest_regression", matrix(ensemble.RandomForestRegressor(30, random_state=r), d.x, d.y))
+    w.write("extra_trees", matrix(ensemble.ExtraTreesClassifier(30, max_depth=9, random_state=r), d.x, d.three, no_map))
+    w.write("extra_trees_regression", matrix(ensemble.ExtraTreesRegressor(20, random_state=r), d.x, d.y))
+    w.write("boosting_two", matrix(ensemble.GradientBoostingClassifier(n_estimators=50, random_state=r), d.x, d.two))
+    w.write("boosting_three", matrix(ensemble.GradientBoostingClassifier(n_estimators=20, random_state=r), d.x, d.names, no_map))
+    w.write("boosting_regression", matrix(ensemble.GradientBoostingRegressor(n_estimators=50, random_state=r), d.x, d.y))
+    w.write("histogram_two", matrix(ensemble.HistGradientBoostingClassifier(max_iter=30), d.gaps, d.two, no_map))
+    w.write("histogram_three", matrix(ensemble.HistGradientBoostingClassifier(max_iter=10), d.gaps, d.three, no_map))
+    w.write("histogram_regression", matrix(ensemble.HistGradientBoostingRegressor(max_iter=30), d.gaps, d.y))
+    w.write("ada_boost", matrix(ensemble.AdaBoostClassifier(n_estimators=10, random_state=r), d.x, d.three, no_map))
+    w.write("ada_boost_regression", matrix(ensemble.AdaBoostRegressor(n_estimators=10, random_state=r), d.x, d.y))
+    w.write("bagging", matrix(ensemble.BaggingClassifier(n_estimators=8, random_state=r), d.x, d.two, no_map))
+    w.write("isolation_forest", matrix(ensemble.IsolationForest(n_estimators=10, random_state=r), d.x, None, opsets={"": 15, "ai.onnx.ml": 3}))
+    w.write("voting", matrix(ensemble.VotingClassifier([("a", linear_model.LogisticRegression(max_iter=500)), ("b", tree.DecisionTreeClassifier(max_depth=4))], voting="soft", flatten_transform=False), d.x, d.names, no_map))
+    w.write("stacking", matrix(ensemble.StackingClassifier([("a", linear_model.LogisticRegression(max_iter=500)), ("b", tree.DecisionTreeClassifier(max_depth=4))]), d.x, d.two, no_map))
+    w.write("calibrated", matrix(CalibratedClassifierCV(svm.LinearSVC(), cv=2), d.x, d.three, no_map))
+
+    w.write("lightgbm_two", matrix(LGBMClassifier(n_estimators=40, verbose=-1), d.gaps, d.two))
+    w.write("lightgbm_two_plain", matrix(LGBMClassifier(n_estimators=40, verbose=-1), d.x, d.yes_no, no_map))
+    w.write("lightgbm_three", matrix(LGBMClassifier(n_estimators=15, verbose=-1), d.gaps, d.names, no_map))
+    w.write("lightgbm_regression", matrix(LGBMRegressor(n_estimators=40, verbose=-1), d.gaps, d.y))
+    mixed = np.c_[d.codes, d.x[:, :4]].astype(np.float32)
+    categorical = LGBMRegressor(n_estimators=20, verbose=-1, categorical_feature=[0, 1, 2], min_data_per_group=5, cat_smooth=1)
+    w.write("lightgbm_categories", matrix(categorical, mixed, d.y + d.codes[:, 0] ** 2))
+    w.write("xgboost_two", xgboost(XGBClassifier(n_estimators=40, max_depth=5), d.gaps, d.two))
+    w.write("xgboost_three", xgboost(XGBClassifier(n_estimators=15, max_depth=4), d.gaps, d.three))
+    w.write("xgboost_regression", xgboost(XGBRegressor(n_estimators=40, max_depth=5), d.gaps, d.y))
+    w.write("xgboost_plain", xgboost(XGBRegressor(n_estimators=100, max_depth=6), d.x, d.y))
+
+    w.write("mlp_two", matrix(neural_network.MLPClassifier(hidden_layer_sizes=(16, 8), max_iter=200, random_state=r), d.x, d.two))
+    w.write("mlp_names", matrix(neural_network.MLPClassifier(hidden_layer_sizes=(16,), activation="tanh", max_iter=200, random_state=r), d.x, d.names, no_map))
+    w.write("mlp_regression", matrix(neural_network.MLPRegressor(hidden_layer_sizes=(16, 8), max_iter=200, random_state=r), d.x, d.y))
+    w.write("mlp_logistic", matrix(neural_network.MLPRegressor(hidden_layer_sizes=(8,), activation="logistic", max_iter=200, random_state=r), d.x, d.y))
+    w.write("svc_two", matrix(svm.SVC(probability=True, random_state=r), d.x, d.two))
+    w.write("svc_names", matrix(svm.SVC(probability=True, random_state=r), d.x, d.names, no_map))
+    w.write("svc_scores", matrix(svm.SVC(kernel="poly", degree=2), d.x, d.two, no_map))
+    w.write("svc_four", matrix(svm.SVC(kernel="sigmoid"), d.x, d.three + d.two, no_map))
+    w.write("nu_svc", matrix(make_pipeline(StandardScaler(), svm.NuSVC(nu=0.6, probability=True, random_state=r)), d.x, d.two))
+    w.write("linear_svc", matrix(svm.LinearSVC(), d.x, d.three))
+    w.write("svr", matrix(svm.SVR(), d.x, d.y))
+    w.write("svr_linear", matrix(make_pipeline(StandardScaler(), svm.SVR(kernel="linear", C=0.1)), d.x[:, :4], d.y))
+    w.write("one_class", matrix(svm.OneClassSVM(nu=0.2), d.x, None))
+    w.write("neighbours", matrix(neighbors.KNeighborsClassifier(5), d.x, d.three))
+    w.write("neighbours_names", matrix(neighbors.KNeighborsClassifier(3, weights="distance"), d.x, d.names, no_map))
+    w.write("neighbours_regression", matrix(neighbors.KNeighborsRegressor(4), d.x, d.y))
+    w.write("gaussian_bayes", matrix(naive_bayes.GaussianNB(), d.x, d.three))
+    w.write("multinomial_bayes", matrix(naive_bayes.MultinomialNB(), np.abs(d.x), d.three, no_map))
+    w.write("bernoulli_bayes", matrix(naive_bayes.BernoulliNB(), d.x, d.names, no_map))
+    w.write("gaussian_process", matrix(GaussianProcessRegressor(RBF(3.0), alpha=0.5), d.x[:, :5], d.y, kind=DoubleTensorType, dtype=np.float64))
+    w.write("kmeans", matrix(KMeans(4, n_init=2, random_state=r), d.x, None))
+    w.write("mini_kmeans", matrix(MiniBatchKMeans(3, n_init=2, random_state=r), d.x, None))
+
+    w.write("pca", matrix(PCA(4), d.x, None))
+    w.write("svd", matrix(TruncatedSVD(3, random_state=r), d.x, None))
+    w.write("pca_logistic", matrix(make_pipeline(StandardScaler(), PCA(5), linear_model.LogisticRegression()), d.x, d.names))
+    w.write("standard", matrix(StandardScaler(), d.x, None))
+    w.write("min_max", matrix(MinMaxScaler(clip=True), d.x, None))
+    w.write("max_abs", matrix(MaxAbsScaler(), d.x, None))
+    w.write("robust", matrix(RobustScaler(), d.x, None))
+    for norm in ("l1", "l2", "max"):
+        w.write(f"normalizer_{norm}", matrix(Normalizer(norm), d.x, None))
+    w.write("binarizer", matrix(Binarizer(threshold=0.5), d.x, None))
+    w.write("imputer", matrix(SimpleImputer(strategy="mean"), d.gaps, None))
+    w.write("imputer_forest", matrix(make_pipeline(SimpleImputer(), ensemble.RandomForestClassifier(10, random_state=r)), d.gaps, d.two))
+    w.write("polynomial", matrix(PolynomialFeatures(2), d.x[:, :4], None))
+    w.write("bins", matrix(KBinsDiscretizer(4, encode="onehot-dense", random_state=r, quantile_method="averaged_inverted_cdf"), d.x[:, :3], None))
+    w.write("bins_ordinal", matrix(KBinsDiscretizer(4, encode="ordinal", strategy="uniform"), d.x[:, :3], None))
+    w.write("power", matrix(PowerTransformer(), d.x[:, :3], None))
+    w.write("select", matrix(make_pipeline(SelectKBest(k=5), linear_model.LogisticRegression()), d.x, d.two))
+    w.write("union", matrix(make_union(StandardScaler(), PCA(2)), d.x, None))
+    w.write("function", matrix(FunctionTransformer(), d.x, None))
+
+    w.write("adult_logistic", frame(adult(linear_model.LogisticRegression(max_iter=500)), d.adult, d.rich))
+    w.write("adult_boosting", frame(adult(ensemble.GradientBoostingClassifier(n_estimators=20, random_state=r)), d.adult, d.rich))
+    w.write("adult_lightgbm", frame(adult(LGBMClassifier(n_estimators=20, verbose=-1)), d.adult, d.rich, no_map))
+    gaps = d.adult.copy()
+    gaps.loc[gaps.index % 7 == 0, "age"] = np.nan
+    w.write("adult_gaps", frame(adult(linear_model.LogisticRegression(max_iter=500)), gaps, d.rich))
+    ordinal = make_pipeline(
+        ColumnTransformer(
+            [
+                ("o", OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1), ["occupation", "sex"]),
+                ("n", "passthrough", ["age"]),
+            ]
+        ),
+        ensemble.RandomForestRegressor(10, random_state=r),
+    )
+    w.write("adult_ordinal", frame(ordinal, d.adult[["occupation", "sex", "age"]], d.y))
+    unseen = d.adult.copy()
+    unseen.loc[unseen.index[TRAIN:], "occupation"] = np.where(
+        np.arange(ROWS) % 5 == 0, "Astronaut", unseen["occupation"][TRAIN:]
+    )
+    w.write("adult_unseen", frame(adult(linear_model.LogisticRegression(max_iter=500)), unseen, d.rich))
+    w.write("one_hot_codes", matrix(OneHotEncoder(sparse_output=False), d.codes.astype(np.int64), None, kind=Int64TensorType, dtype=np.int64))
+    w.write("booleans", matrix(FunctionTransformer(), d.codes > 2, None, kind=BooleanTensorType, dtype=bool))
+
+    # Older and newer operator sets of the same model.
+    for main_set, ml in ((9, 1), (11, 2), (15, 3), (21, 3)):
+        opsets = {"": main_set, "ai.onnx.ml": ml}
+        w.write(f"opset_{main_set}_mlp", matrix(neural_network.MLPClassifier(hidden_layer_sizes=(8,), max_iter=100, random_state=r), d.x, d.three, opsets=opsets))
+        w.write(f"opset_{main_set}_bayes", matrix(naive_bayes.GaussianNB(), d.x, d.names, no_map, opsets=opsets))
+        w.write(f"opset_{main_set}_forest", matrix(ensemble.RandomForestClassifier(5, random_state=r), d.x, d.names, no_map, opsets=opsets))
+        w.write(f"opset_{main_set}_kmeans", matrix(KMeans(3, n_init=2, random_state=r), d.x, None, opsets=opsets))
+
+    (out / "models.txt").write_text("\n".join(w.names) + "\n")
+    print(f"{len(w.names)} models written to {out}")
+    for line in w.skipped:
+        print("not exported:", line)
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), pathlib.Path(sys.argv[2]))
