@@ -1,0 +1,458 @@
+//! The host's end of a container's channel.
+//!
+//! A caller appends its frames to one shared buffer under a short lock and writes at once, unless
+//! another caller is writing, who then takes them along. One task reads and hands every answer to
+//! the caller that waits for it. Nothing is passed through queues.
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::time::Instant;
+
+use bytes::Bytes;
+use tokio::io::unix::AsyncFd;
+use tokio::io::{Interest, Ready};
+use tokio::sync::Notify;
+
+use super::calls::{Calls, Outcome};
+use super::pool::Admission;
+use crate::board::Board;
+use crate::frames::{CallHead, Frame, Identity, Inbound, MAX_PAYLOAD, WINDOW, encode_data};
+use crate::system;
+
+/// Bytes put together for one write.
+const BATCH: usize = 256 * 1024;
+/// Bytes taken in one read.
+const READ: usize = 256 * 1024;
+
+/// A container with so many other calls is busy.
+const BUSY: usize = 3;
+
+/// Why reading a channel ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum ReadEnd {
+    /// The container closed it.
+    Closed,
+    /// What came is against the protocol.
+    Violation(String),
+}
+
+/// Has the runtime watch a descriptor.
+pub(super) fn watch(fd: OwnedFd, interest: Interest) -> io::Result<AsyncFd<OwnedFd>> {
+    // SAFETY: an OwnedFd stays open, and the same, for as long as it lives; the AsyncFd owns it.
+    unsafe { AsyncFd::register_with_interest(fd, interest) }.map_err(io::Error::from)
+}
+
+/// One container's channel.
+pub(super) struct Connection {
+    fd: OwnedFd,
+    pub(super) identity: Identity,
+    pub(super) board: Board,
+    outbox: Mutex<Outbox>,
+    calls: Mutex<Calls>,
+    /// Told when the handshake or the number of calls moved on.
+    pub(super) changed: Notify,
+    runtime: tokio::runtime::Handle,
+}
+
+#[derive(Default)]
+struct Outbox {
+    buffer: Vec<u8>,
+    spare: Vec<u8>,
+    writing: bool,
+    /// The socket is full; a task waits for room.
+    blocked: bool,
+    /// The channel is closed: nothing is kept any more.
+    closed: bool,
+    pending: VecDeque<Pending>,
+}
+
+struct Pending {
+    id: u32,
+    body: Bytes,
+    credit: usize,
+}
+
+/// What a read brought about, for the pool.
+#[derive(Debug, Default)]
+pub(super) struct Progress {
+    /// Calls given up before that the container has done with now: so many places are free.
+    pub(super) finished: usize,
+}
+
+impl Connection {
+    pub(super) fn new(
+        fd: OwnedFd,
+        identity: Identity,
+        board: Board,
+        max_reply: usize,
+    ) -> Connection {
+        let calls = Calls::new(board.calls(), max_reply);
+        Connection {
+            fd,
+            identity,
+            board,
+            outbox: Mutex::default(),
+            calls: Mutex::new(calls),
+            changed: Notify::new(),
+            runtime: tokio::runtime::Handle::current(),
+        }
+    }
+
+    pub(super) fn calls(&self) -> MutexGuard<'_, Calls> {
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn outbox(&self) -> MutexGuard<'_, Outbox> {
+        self.outbox.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Sends the set-up: the document and the package, without waiting for credit.
+    pub(super) fn send_setup(self: &Arc<Self>, document: Vec<u8>, package: Vec<u8>) {
+        let mut outbox = self.outbox();
+        Frame::Setup {
+            identity: self.identity,
+            document: document.len() as u32,
+            package: package.len() as u32,
+        }
+        .encode(&mut outbox.buffer);
+        for body in [document, package] {
+            outbox.pending.push_back(Pending {
+                id: crate::frames::SETUP,
+                body: body.into(),
+                credit: usize::MAX,
+            });
+        }
+        drop(outbox);
+        self.flush();
+    }
+
+    /// Sends a frame that belongs to no body.
+    pub(super) fn send(self: &Arc<Self>, frame: Frame<'_>) {
+        frame.encode(&mut self.outbox().buffer);
+        self.flush();
+    }
+
+    /// Hands a call over and returns what waits for its answer; `None` where the container is
+    /// gone already or has no place left.
+    pub(super) fn call(
+        self: &Arc<Self>,
+        operation: u8,
+        budget_ms: u32,
+        body: &Bytes,
+        admission: Admission,
+    ) -> Option<Waiting> {
+        let (id, others) = {
+            let mut calls = self.calls();
+            (calls.open()?, calls.taken() - 1)
+        };
+        let mut outbox = self.outbox();
+        let head = CallHead {
+            id,
+            token: self.identity.token,
+            revision: self.identity.revision,
+            operation,
+            budget_ms,
+            len: body.len() as u32,
+        };
+        Frame::Call(head).encode(&mut outbox.buffer);
+        if body.len() <= MAX_PAYLOAD {
+            encode_data(id, body, &mut outbox.buffer);
+        } else {
+            outbox.pending.push_back(Pending {
+                id,
+                body: body.clone(),
+                credit: WINDOW,
+            });
+        }
+        drop(outbox);
+        // Where the container has work enough to go on with, the frames may wait for those of
+        // other callers that are about to come: one write for all of them costs a fraction.
+        let unsent = others >= BUSY;
+        if !unsent {
+            self.flush();
+        }
+        let connection = self.clone();
+        Some(Waiting {
+            unsent,
+            connection,
+            id,
+            admission: Some(admission),
+        })
+    }
+
+    /// Writes what can be written now.
+    fn flush(self: &Arc<Self>) {
+        let mut outbox = self.outbox();
+        if outbox.writing || outbox.blocked {
+            return;
+        }
+        loop {
+            outbox.fill();
+            if outbox.closed {
+                outbox.buffer.clear();
+            }
+            if outbox.buffer.is_empty() {
+                return;
+            }
+            outbox.writing = true;
+            let spare = std::mem::take(&mut outbox.spare);
+            let mut buffer = std::mem::replace(&mut outbox.buffer, spare);
+            drop(outbox);
+            let mut sent = 0;
+            let error = loop {
+                match system::send(self.fd.as_raw_fd(), &buffer[sent..], libc::MSG_DONTWAIT) {
+                    Ok(count) => sent += count,
+                    Err(error) => break Some(error),
+                }
+                if sent == buffer.len() {
+                    break None;
+                }
+            };
+            outbox = self.outbox();
+            outbox.writing = false;
+            match error {
+                None => {
+                    buffer.clear();
+                    if buffer.capacity() <= 2 * BATCH {
+                        outbox.spare = buffer;
+                    }
+                }
+                Some(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    buffer.drain(..sent);
+                    buffer.extend_from_slice(&outbox.buffer);
+                    outbox.buffer = buffer;
+                    outbox.blocked = true;
+                    drop(outbox);
+                    let connection = self.clone();
+                    self.runtime.spawn(connection.wait_for_room());
+                    return;
+                }
+                // The reader sees the same and ends the container.
+                Some(_) => outbox.close(),
+            }
+        }
+    }
+
+    /// Goes on writing when the socket has room. A second descriptor is watched for that, and
+    /// only now: watching the first one for room as well would wake the runtime each time the
+    /// container reads.
+    fn wait_for_room(self: Arc<Self>) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        Box::pin(async move {
+            let watched = self
+                .fd
+                .try_clone()
+                .and_then(|fd| watch(fd, Interest::WRITABLE));
+            if let Ok(watched) = watched {
+                let _ = watched.writable().await;
+            }
+            self.outbox().blocked = false;
+            self.flush();
+        })
+    }
+
+    /// Nobody waits for a call any more: the container is told, by the board and by a frame, and
+    /// the rest of its body is not sent.
+    fn cancel(self: &Arc<Self>, id: u32) {
+        self.board.cancel(id);
+        let mut outbox = self.outbox();
+        outbox.pending.retain(|p| p.id != id);
+        Frame::Cancel { id }.encode(&mut outbox.buffer);
+        drop(outbox);
+        self.flush();
+    }
+
+    /// Ends every call that waits, because the container is gone.
+    pub(super) fn close(&self) {
+        self.outbox().close();
+        let wakers = self.calls().close(&self.board);
+        wakers.into_iter().for_each(Waker::wake);
+    }
+
+    /// Reads until the channel ends. `heard` is called once a read with what came of it.
+    pub(super) async fn read(self: Arc<Self>, heard: impl Fn(Progress)) -> ReadEnd {
+        let watched = self
+            .fd
+            .try_clone()
+            .and_then(|fd| watch(fd, Interest::READABLE));
+        let watched = match watched {
+            Ok(watched) => watched,
+            Err(error) => return ReadEnd::Violation(error.to_string()),
+        };
+        let mut inbound = Inbound::new(READ);
+        let mut dispatch = Dispatch::default();
+        loop {
+            let Ok(mut guard) = watched.readable().await else {
+                return ReadEnd::Closed;
+            };
+            let space = inbound.space();
+            let room = space.len();
+            let count = match system::receive(self.fd.as_raw_fd(), space, libc::MSG_DONTWAIT) {
+                Ok(0) => return ReadEnd::Closed,
+                Ok(count) => count,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    guard.clear_ready_matching(Ready::READABLE);
+                    continue;
+                }
+                Err(_) => return ReadEnd::Closed,
+            };
+            if count < room {
+                // The socket was emptied; what comes later makes it ready anew.
+                guard.clear_ready_matching(Ready::READABLE);
+            }
+            inbound.filled(count);
+            let result = self.dispatch(&mut inbound, &mut dispatch);
+            heard(Progress {
+                finished: std::mem::take(&mut dispatch.finished),
+            });
+            if let Err(violation) = result {
+                return ReadEnd::Violation(violation);
+            }
+        }
+    }
+
+    fn dispatch(
+        self: &Arc<Self>,
+        inbound: &mut Inbound,
+        dispatch: &mut Dispatch,
+    ) -> Result<(), String> {
+        let mut calls = self.calls();
+        let result = loop {
+            match inbound.next_frame() {
+                Ok(Some(frame)) => {
+                    if let Err(violation) = calls.take(frame, dispatch) {
+                        break Err(violation);
+                    }
+                }
+                Ok(None) => break Ok(()),
+                Err(error) => break Err(error.to_string()),
+            }
+        };
+        let changed = std::mem::take(&mut dispatch.changed);
+        drop(calls);
+        dispatch.wakers.drain(..).for_each(Waker::wake);
+        if changed {
+            self.changed.notify_one();
+        }
+        if !dispatch.dropped.is_empty() {
+            let mut outbox = self.outbox();
+            outbox.pending.retain(|p| !dispatch.dropped.contains(&p.id));
+            dispatch.dropped.clear();
+        }
+        if !dispatch.grants.is_empty() || !dispatch.granted.is_empty() {
+            let mut outbox = self.outbox();
+            for (id, bytes) in dispatch.grants.drain(..) {
+                Frame::Credit { id, bytes }.encode(&mut outbox.buffer);
+            }
+            for (id, bytes) in dispatch.granted.drain(..) {
+                if let Some(pending) = outbox.pending.iter_mut().find(|p| p.id == id) {
+                    pending.credit = pending.credit.saturating_add(bytes as usize);
+                }
+            }
+            drop(outbox);
+            self.flush();
+        }
+        result
+    }
+}
+
+/// What handling frames asks for, done after the lock is given back.
+#[derive(Default)]
+pub(super) struct Dispatch {
+    pub(super) wakers: Vec<Waker>,
+    /// Credit to send for answers.
+    pub(super) grants: Vec<(u32, u32)>,
+    /// Credit that came for bodies.
+    pub(super) granted: Vec<(u32, u32)>,
+    /// Calls whose body is not to be sent on.
+    pub(super) dropped: Vec<u32>,
+    pub(super) finished: usize,
+    pub(super) changed: bool,
+}
+
+impl Outbox {
+    /// Adds frames of the pending bodies in turns, as far as credit and batch go.
+    fn fill(&mut self) {
+        let mut idle = 0;
+        while self.buffer.len() < BATCH && idle < self.pending.len() {
+            let Some(mut next) = self.pending.pop_front() else {
+                return;
+            };
+            let count = next.body.len().min(next.credit).min(MAX_PAYLOAD);
+            if count == 0 && !next.body.is_empty() {
+                idle += 1;
+                self.pending.push_back(next);
+                continue;
+            }
+            idle = 0;
+            let bytes = &next.body.split_to(count);
+            Frame::Data { id: next.id, bytes }.encode(&mut self.buffer);
+            next.credit -= count;
+            if next.body.is_empty() {
+                continue;
+            }
+            if next.id == crate::frames::SETUP {
+                // The document comes before the package; they are no two calls.
+                self.pending.push_front(next);
+            } else {
+                self.pending.push_back(next);
+            }
+        }
+    }
+
+    fn close(&mut self) {
+        self.closed = true;
+        self.buffer = Vec::new();
+        self.pending.clear();
+    }
+}
+
+/// A call handed over, until its answer is there. Dropping it before cancels the call; its
+/// admission then lasts until the container has answered.
+pub(super) struct Waiting {
+    connection: Arc<Connection>,
+    id: u32,
+    admission: Option<Admission>,
+    /// Its frames were left for a later write.
+    unsent: bool,
+}
+
+impl Waiting {
+    /// Sends what was left for later. To be called before waiting.
+    pub(super) async fn sent(&mut self) {
+        if std::mem::take(&mut self.unsent) {
+            // The other callers that can run now run first.
+            tokio::task::yield_now().await;
+            self.connection.flush();
+        }
+    }
+
+    /// Whether the container began the call.
+    pub(super) fn has_begun(&self) -> bool {
+        self.connection.board.has_begun(self.id) || self.connection.calls().has_begun(self.id)
+    }
+}
+
+impl Future for Waiting {
+    type Output = Outcome;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Outcome> {
+        self.connection.calls().poll(self.id, context.waker())
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        let abandoned = self.connection.calls().abandon(self.id, Instant::now());
+        if abandoned {
+            if let Some(admission) = self.admission.take() {
+                admission.keep();
+            }
+            self.connection.cancel(self.id);
+        }
+    }
+}

@@ -1,0 +1,21 @@
+//! Container processes: frames, the container's main loop, the host, quotas and pools.
+//!
+//! A *container* is a process of this binary that holds one revision under a memory quota; the
+//! *host*, in the gateway's process, starts containers, hands calls to them, watches and ends
+//! them. Between the two runs the protocol of [`frames`]; what both must see at once, without a
+//! frame, stands on the [`board`].
+
+pub mod board;
+pub mod container;
+pub mod frames;
+pub mod host;
+mod operation;
+pub mod quota;
+mod setup;
+mod system;
+
+pub use host::{
+    Call, Cgroups, Host, HostOptions, PoolLimits, PoolStatus, Prepared, RevisionFiles,
+    RevisionSource,
+};
+pub use operation::{FormWire, Operation};

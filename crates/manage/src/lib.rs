@@ -1,0 +1,511 @@
+//! Workspaces, services, endpoints, packages, keys and tokens.
+//!
+//! [`Manager`] does what the management APIs ask for. It knows no HTTP: the edge reads requests,
+//! calls it, and shapes the replies from [`ServiceView`].
+
+mod access;
+mod definition;
+mod deploy;
+mod in_progress;
+mod json;
+mod location;
+mod names;
+mod source;
+mod view;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use containers::{Host, PoolLimits};
+use faults::Fault;
+use futures_util::{Stream, StreamExt as _};
+use graph::{Package, Registry};
+use store::{
+    Entry, NameKey, ResourceName, RevisionSummary, Sha256, Store, Stored, Subscription, Swept,
+    Upload, WhichKey, folded,
+};
+use telemetry::{NoteLevel, Telemetry};
+
+pub use access::Principal;
+pub use definition::ApiVersion;
+pub use deploy::Deployed;
+pub use source::StoredRevisions;
+pub use view::ServiceView;
+
+use deploy::{broken, conflict};
+use in_progress::InProgress;
+
+/// The installation's rules for services.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The rules for `maxConcurrentCalls`.
+    pub throttles: Throttles,
+    /// What each service may take of the machine.
+    pub pool: PoolLimits,
+    /// The largest blob that may be uploaded, in bytes.
+    pub blob_limit: u64,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options {
+            throttles: Throttles::default(),
+            pool: PoolLimits::default(),
+            blob_limit: 4 << 30,
+        }
+    }
+}
+
+/// The rules for `maxConcurrentCalls`.
+#[derive(Debug, Clone, Copy)]
+pub struct Throttles {
+    /// The least that may be asked for.
+    pub least: u32,
+    /// What a package that asks for nothing gets.
+    pub usual: u32,
+    /// The most that may be asked for.
+    pub most: u32,
+}
+
+impl Default for Throttles {
+    fn default() -> Self {
+        Throttles {
+            least: 4,
+            usual: 20,
+            most: 200,
+        }
+    }
+}
+
+/// Manages services. Clones share everything.
+#[derive(Clone)]
+pub struct Manager {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    store: Arc<Store>,
+    host: Host,
+    registry: Arc<Registry>,
+    telemetry: Telemetry,
+    options: Options,
+    in_progress: Arc<InProgress>,
+}
+
+/// A page of a list.
+#[derive(Debug, Clone)]
+pub struct Page {
+    /// The services, by resource group and name.
+    pub services: Vec<ServiceView>,
+    /// What to ask the next page with, where there is one.
+    pub next: Option<String>,
+}
+
+impl Manager {
+    /// Puts a manager together. `registry` is what packages are validated against; it must be the
+    /// one that containers run with.
+    pub fn new(
+        store: Arc<Store>,
+        host: Host,
+        registry: Arc<Registry>,
+        telemetry: Telemetry,
+        options: Options,
+    ) -> Manager {
+        Manager {
+            inner: Arc::new(Inner {
+                store,
+                host,
+                registry,
+                telemetry,
+                options,
+                in_progress: Arc::default(),
+            }),
+        }
+    }
+
+    /// Checks the credentials of a management call.
+    ///
+    /// # Errors
+    /// `Unauthorized.ManagementRequestUnauthorized`.
+    pub fn authorize(&self, credential: Option<&str>) -> Result<Principal, Fault> {
+        Principal::authorize(&self.inner.store, credential)
+    }
+
+    /// Begins the upload of a blob that packages name as `umpire:sha256:{sha256}`.
+    ///
+    /// # Errors
+    /// `BadArgument.RequestBodyInvalid` at `sha256` for text that is no SHA-256;
+    /// `InternalError.FailedStoringWebService` when the disk fails.
+    pub fn begin_blob(&self, _principal: &Principal, sha256: &str) -> Result<Upload, Fault> {
+        let sha256 = blob_name(sha256)?;
+        self.inner
+            .store
+            .blobs
+            .begin(sha256, self.inner.options.blob_limit)
+    }
+
+    /// Uploads a blob whole: [`Manager::begin_blob`] and all that follows.
+    ///
+    /// # Errors
+    /// Those of the stream; `BadArgument.RequestBodyInvalid` for more bytes than the limit and for
+    /// another hash than announced; `InternalError.FailedStoringWebService` when the disk is full
+    /// or fails.
+    pub async fn put_blob<S>(
+        &self,
+        principal: &Principal,
+        sha256: &str,
+        mut content: S,
+    ) -> Result<Stored, Fault>
+    where
+        S: Stream<Item = Result<Bytes, Fault>> + Unpin,
+    {
+        let mut upload = self.begin_blob(principal, sha256)?;
+        while let Some(chunk) = content.next().await {
+            upload.write(&chunk?).await?;
+        }
+        upload.finish().await
+    }
+
+    /// The size of an uploaded blob in bytes; `None` where there is none. One that is there is
+    /// kept from the next sweep, so that whoever asked can count on it.
+    ///
+    /// # Errors
+    /// `BadArgument.RequestBodyInvalid` at `sha256` for text that is no SHA-256;
+    /// `InternalError.UnknownError` when the disk fails.
+    pub fn blob_size(&self, _principal: &Principal, sha256: &str) -> Result<Option<u64>, Fault> {
+        let sha256 = blob_name(sha256)?;
+        let blobs = &self.inner.store.blobs;
+        match blobs.keep(&sha256)? {
+            true => blobs.size(&sha256),
+            false => Ok(None),
+        }
+    }
+
+    /// The service of that name.
+    ///
+    /// # Errors
+    /// `NotFound.WebServiceNotFound`; `InternalError.UnknownError` when the ledger fails.
+    pub async fn get(
+        &self,
+        _principal: &Principal,
+        name: &ResourceName,
+    ) -> Result<ServiceView, Fault> {
+        let entry = self.inner.entry(&name.key())?;
+        let revision = self.inner.store.ledger.revision(entry.revision).await?;
+        ServiceView::new(entry, &revision.definition)
+    }
+
+    /// The full name of the service that an operator means by `text`: its name in the default
+    /// resource group, else a name that only one service has, else a service's or endpoint's id.
+    ///
+    /// # Errors
+    /// `NotFound.WebServiceNotFound`; `Conflict` when several services have the name.
+    pub fn resolve(&self, _principal: &Principal, text: &str) -> Result<ResourceName, Fault> {
+        let wanted = folded(text);
+        let directory = self.inner.store.ledger.directory();
+        let named = || {
+            directory
+                .services()
+                .filter(|entry| folded(&entry.service_name.name) == wanted)
+        };
+        let in_default = named().find(|entry| {
+            folded(&entry.service_name.resource_group) == folded(store::DEFAULT_RESOURCE_GROUP)
+        });
+        let entry = match (in_default, named().count()) {
+            (Some(entry), _) => Some(entry),
+            (None, 1) => named().next(),
+            (None, 0) => store::Id::parse(text).and_then(|id| directory.endpoint(&id)),
+            (None, _) => return Err(conflict("several services have that name")),
+        };
+        entry
+            .map(|entry| entry.service_name.clone())
+            .ok_or_else(faults::not_found::web_service_not_found)
+    }
+
+    /// A page of at most `limit` services of a subscription, or of one resource group of it,
+    /// after the page that ended with `after`.
+    ///
+    /// # Errors
+    /// `BadArgument.InvalidQueryParameter` for an `after` that no page gave;
+    /// `InternalError.UnknownError` when the ledger fails.
+    pub async fn list(
+        &self,
+        _principal: &Principal,
+        subscription: &str,
+        resource_group: Option<&str>,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Page, Fault> {
+        let subscription = Subscription::of(subscription);
+        let resource_group = resource_group.map(folded);
+        self.inner
+            .page(after, limit, |key| {
+                key.subscription == subscription
+                    && resource_group
+                        .as_ref()
+                        .is_none_or(|group| *group == key.resource_group)
+            })
+            .await
+    }
+
+    /// A page of at most `limit` services of the whole installation; see [`Manager::list`].
+    ///
+    /// # Errors
+    /// As for [`Manager::list`].
+    pub async fn list_all(
+        &self,
+        _principal: &Principal,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Page, Fault> {
+        self.inner.page(after, limit, |_| true).await
+    }
+
+    /// Removes a service; `false` where there is none. Calls under way end in order; blobs that
+    /// nothing else names go with a later sweep.
+    ///
+    /// # Errors
+    /// `Conflict` while another change of the service is under way;
+    /// `InternalError.DeleteWebServiceResourceFailed`, which leaves everything as it was.
+    pub async fn delete(&self, principal: &Principal, name: &ResourceName) -> Result<bool, Fault> {
+        let key = name.key();
+        let turn = self.inner.in_progress.begin(key.clone())?;
+        let Ok(entry) = self.inner.entry(&key) else {
+            return Ok(false);
+        };
+        let (inner, actor) = (self.inner.clone(), principal.name().to_owned());
+        // Once the record is gone the containers must go too, whoever still waits.
+        let task = tokio::spawn(async move {
+            let existed = inner
+                .store
+                .ledger
+                .delete_service(entry.service, &actor)
+                .await?;
+            inner.host.remove(entry.endpoint.0).await;
+            inner.telemetry.forget_endpoint(entry.endpoint.0);
+            drop(turn);
+            Ok(existed)
+        });
+        task.await.map_err(|e| broken(&e))?
+    }
+
+    /// The plain keys of the service's default endpoint: primary, secondary.
+    ///
+    /// # Errors
+    /// `NotFound.WebServiceNotFound`; `InternalError.UnknownError` when the ledger fails.
+    pub async fn keys(
+        &self,
+        _principal: &Principal,
+        name: &ResourceName,
+    ) -> Result<[String; 2], Fault> {
+        let entry = self.inner.entry(&name.key())?;
+        self.inner.store.ledger.keys(entry.endpoint).await
+    }
+
+    /// Makes one of the two keys anew; the old one opens nothing any more when this answers, with
+    /// both keys.
+    ///
+    /// # Errors
+    /// `NotFound.WebServiceNotFound`; `Conflict` for a read-only service;
+    /// `InternalError.UnknownError` when the ledger fails.
+    pub async fn regenerate_key(
+        &self,
+        principal: &Principal,
+        name: &ResourceName,
+        which: WhichKey,
+    ) -> Result<[String; 2], Fault> {
+        let entry = self.inner.entry(&name.key())?;
+        let fresh = Some(store::random_key());
+        let (primary, secondary) = match which {
+            WhichKey::Primary => (fresh, None),
+            WhichKey::Secondary => (None, fresh),
+        };
+        let ledger = &self.inner.store.ledger;
+        ledger
+            .set_keys(entry.endpoint, primary, secondary, principal.name())
+            .await?;
+        ledger.keys(entry.endpoint).await
+    }
+
+    /// The revisions of a service that are kept, newest first.
+    ///
+    /// # Errors
+    /// `NotFound.WebServiceNotFound`; `InternalError.UnknownError` when the ledger fails.
+    pub async fn revisions(
+        &self,
+        _principal: &Principal,
+        name: &ResourceName,
+    ) -> Result<Vec<RevisionSummary>, Fault> {
+        let entry = self.inner.entry(&name.key())?;
+        self.inner.store.ledger.revisions(entry.service).await
+    }
+
+    /// Lets an earlier revision answer calls again: the one of number `to`, or the one before the
+    /// present one. It is loaded before calls move to it; a rollback that fails changes nothing.
+    ///
+    /// # Errors
+    /// `NotFound.WebServiceNotFound`; `NotFound` for a revision that is not kept; `Conflict` while
+    /// another change of the service is under way, and for a read-only service; what loading the
+    /// revision fails with; `InternalError.FailedStoringWebService`.
+    pub async fn rollback(
+        &self,
+        principal: &Principal,
+        name: &ResourceName,
+        to: Option<u64>,
+    ) -> Result<ServiceView, Fault> {
+        let key = name.key();
+        let turn = self.inner.in_progress.begin(key.clone())?;
+        let entry = self.inner.entry(&key)?;
+        if entry.read_only {
+            return Err(conflict("the service is read-only"));
+        }
+        let kept = self.inner.store.ledger.revisions(entry.service).await?;
+        let target = kept
+            .into_iter()
+            .find(|revision| match to {
+                Some(number) => revision.number == number,
+                None => revision.number < entry.revision_number,
+            })
+            .ok_or_else(|| {
+                Fault::bare(faults::Class::NotFound)
+                    .because("there is no such revision to go back to")
+            })?;
+        let (inner, actor) = (self.inner.clone(), principal.name().to_owned());
+        let task = tokio::spawn(async move {
+            let result = inner.go_back(&entry, target, &actor).await;
+            if let Err(fault) = &result {
+                inner.note_failure(entry.endpoint, "a rollback failed", fault);
+            }
+            drop(turn);
+            result
+        });
+        task.await.map_err(|e| broken(&e))?
+    }
+
+    /// Removes blobs that no revision names any more and that are older than the grace.
+    ///
+    /// # Errors
+    /// `InternalError.UnknownError` when the ledger or the folder cannot be read.
+    pub async fn sweep(&self) -> Result<Swept, Fault> {
+        let store = self.inner.store.clone();
+        tokio::task::spawn_blocking(move || store.sweep())
+            .await
+            .map_err(|e| broken(&e))?
+    }
+}
+
+impl Inner {
+    fn entry(&self, key: &NameKey) -> Result<Arc<Entry>, Fault> {
+        self.store
+            .ledger
+            .directory()
+            .by_name(key)
+            .cloned()
+            .ok_or_else(faults::not_found::web_service_not_found)
+    }
+
+    async fn go_back(
+        &self,
+        entry: &Entry,
+        target: RevisionSummary,
+        actor: &str,
+    ) -> Result<ServiceView, Fault> {
+        let revision = self.store.ledger.revision(target.id).await?;
+        let definition: serde_json::Value =
+            serde_json::from_str(&revision.definition).map_err(|e| {
+                faults::internal_error::web_service_package_invalid("it is not JSON").caused_by(&e)
+            })?;
+        let package = Package::from_stored_json(&definition)?;
+        // It was within the limits when it was deployed; they may have changed since.
+        let throttles = &self.options.throttles;
+        let max_concurrent_calls = package
+            .max_concurrent_calls
+            .map_or(throttles.usual, |asked| {
+                u32::try_from(asked)
+                    .unwrap_or(throttles.most)
+                    .clamp(throttles.least, throttles.most)
+            });
+        let files = source::files(
+            &self.store,
+            revision.id,
+            revision.definition.clone(),
+            &revision.resources,
+            self.options.pool,
+        )?;
+        let label = format!("{}/{}", entry.service_name.name, entry.endpoint_name);
+        let prepared = self.host.prepare(entry.endpoint.0, &label, files).await?;
+        let after = self
+            .store
+            .ledger
+            .activate_revision(
+                entry.service,
+                revision.id,
+                max_concurrent_calls,
+                entry.version,
+                actor,
+            )
+            .await?;
+        self.host.activate(prepared);
+        self.telemetry.note(
+            entry.endpoint.0,
+            NoteLevel::Info,
+            format!("rolled back: revision {} answers calls", target.number),
+        );
+        ServiceView::new(after, &revision.definition)
+    }
+
+    async fn page(
+        &self,
+        after: Option<&str>,
+        limit: usize,
+        wanted: impl Fn(&NameKey) -> bool,
+    ) -> Result<Page, Fault> {
+        if after.is_some_and(|after| after.matches('/').count() != 2) {
+            return Err(faults::bad_argument::invalid_query_parameter(
+                "$skiptoken",
+                "It is taken from nextLink as it stands there.",
+            ));
+        }
+        let mut found: Vec<(String, Arc<Entry>)> = self
+            .store
+            .ledger
+            .directory()
+            .services()
+            .map(|entry| (entry.service_name.key(), entry))
+            .filter(|(key, _)| wanted(key))
+            .map(|(key, entry)| (place(&key), entry.clone()))
+            .filter(|(place, _)| after.is_none_or(|after| place.as_str() > after))
+            .collect();
+        found.sort_by(|(a, _), (b, _)| a.cmp(b));
+        let more = found.len() > limit;
+        found.truncate(limit);
+        let next = found
+            .last()
+            .filter(|_| more)
+            .map(|(place, _)| place.clone());
+        let ids = found.iter().map(|(_, entry)| entry.revision).collect();
+        let definitions = self.store.ledger.definitions(ids).await?;
+        let mut definitions = definitions.into_iter().peekable();
+        let mut services = Vec::with_capacity(found.len());
+        for (_, entry) in found {
+            // A service that went in between is not in the list.
+            if let Some((_, text)) = definitions.next_if(|(id, _)| *id == entry.revision) {
+                services.push(ServiceView::new(entry, &text)?);
+            }
+        }
+        Ok(Page { services, next })
+    }
+}
+
+/// Where a service stands in a list; also what a page's end is told by. No name has a `/`.
+fn place(key: &NameKey) -> String {
+    format!("{}/{}/{}", key.subscription, key.resource_group, key.name)
+}
+
+fn blob_name(text: &str) -> Result<Sha256, Fault> {
+    Sha256::parse(text).ok_or_else(|| {
+        faults::bad_argument::request_body_invalid()
+            .at("sha256")
+            .because("the blob's name is no SHA-256 of 64 hexadecimal digits")
+    })
+}

@@ -1,0 +1,82 @@
+//! Where the host gets a revision when it starts a container of it.
+
+use std::sync::Arc;
+
+use containers::{PoolLimits, RevisionFiles, RevisionSource};
+use faults::Fault;
+use graph::Package;
+use store::{Id, Sha256, Store};
+
+/// Opens revisions from the store.
+pub struct StoredRevisions {
+    store: Arc<Store>,
+    limits: PoolLimits,
+}
+
+impl StoredRevisions {
+    /// Revisions of this store; each service may take `limits` of the machine.
+    pub fn new(store: Arc<Store>, limits: PoolLimits) -> StoredRevisions {
+        StoredRevisions { store, limits }
+    }
+}
+
+impl RevisionSource for StoredRevisions {
+    /// # Errors
+    /// `NotFound.WebServiceNotFound` for a revision that went with its service;
+    /// `InternalError.WebServicePackageInvalid` or `InternalError.PortDataTypeNotSupported` when
+    /// the stored package no longer reads; `InternalError.InvalidWebServiceResources` when the
+    /// stored list of resources is not what the package asks for;
+    /// `InternalError.ModelPackageInvalid` for a blob that is gone; `InternalError.UnknownError`
+    /// when the ledger fails.
+    fn open(&self, _endpoint: [u8; 16], revision: [u8; 16]) -> Result<RevisionFiles, Fault> {
+        let revision = self.store.ledger.revision_blocking(Id(revision))?;
+        let definition = serde_json::from_str(&revision.definition).map_err(|e| {
+            faults::internal_error::web_service_package_invalid("it is not JSON").caused_by(&e)
+        })?;
+        let package = Package::from_stored_json(&definition)?;
+        check_resources(&package, &revision.resources)?;
+        files(
+            &self.store,
+            revision.id,
+            revision.definition,
+            &revision.resources,
+            self.limits,
+        )
+    }
+}
+
+/// Refuses a list of resources that differs from what the package asks for.
+fn check_resources(package: &Package, stored: &[(String, Sha256)]) -> Result<(), Fault> {
+    let mut asked: Vec<&str> = package.resources().map(|(id, _)| id).collect();
+    let mut stored: Vec<&str> = stored.iter().map(|(id, _)| id.as_str()).collect();
+    asked.sort_unstable();
+    stored.sort_unstable();
+    if asked != stored {
+        return Err(
+            faults::internal_error::invalid_web_service_resources().because(format!(
+                "the package asks for {asked:?} and the ledger lists {stored:?}"
+            )),
+        );
+    }
+    Ok(())
+}
+
+/// A revision with its blobs opened.
+pub(crate) fn files(
+    store: &Store,
+    revision: Id,
+    definition: String,
+    resources: &[(String, Sha256)],
+    limits: PoolLimits,
+) -> Result<RevisionFiles, Fault> {
+    let resources = resources
+        .iter()
+        .map(|(asset, sha256)| Ok((asset.clone(), store.blobs.open(sha256)?, sha256.0)))
+        .collect::<Result<_, Fault>>()?;
+    Ok(RevisionFiles {
+        revision: revision.0,
+        package: definition.into_bytes(),
+        resources,
+        limits,
+    })
+}

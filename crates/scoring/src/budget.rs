@@ -1,0 +1,111 @@
+//! The installation's budget of bytes that are held for calls.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use faults::{Class, Fault};
+
+/// How many bytes of request bodies the gateway holds at most, over all calls.
+#[derive(Debug)]
+pub(crate) struct Budget {
+    used: AtomicUsize,
+    limit: usize,
+}
+
+impl Budget {
+    pub(crate) fn new(limit: usize) -> Budget {
+        Budget {
+            used: AtomicUsize::new(0),
+            limit,
+        }
+    }
+
+    pub(crate) fn used(&self) -> usize {
+        self.used.load(Ordering::Acquire)
+    }
+
+    fn take(&self, bytes: usize) -> Result<(), Fault> {
+        self.used
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |used| {
+                used.checked_add(bytes).filter(|sum| *sum <= self.limit)
+            })
+            .map(|_| ())
+            .map_err(|used| {
+                Fault::bare(Class::InternalErrorSystemLowOnMemory)
+                    .retry_after(Duration::from_secs(1))
+                    .because(format!(
+                        "{used} of {} bytes of buffered bodies are in use and {bytes} more are needed",
+                        self.limit
+                    ))
+            })
+    }
+}
+
+/// Bytes taken from the budget of buffered bodies. Dropping it gives them back.
+#[derive(Debug)]
+pub struct BufferGuard {
+    budget: Arc<Budget>,
+    bytes: usize,
+}
+
+impl BufferGuard {
+    pub(crate) fn take(budget: &Arc<Budget>, bytes: usize) -> Result<BufferGuard, Fault> {
+        budget.take(bytes)?;
+        Ok(BufferGuard {
+            budget: budget.clone(),
+            bytes,
+        })
+    }
+
+    /// Takes more, so that the guard covers at least `bytes` in all: for a body whose size was
+    /// not told, or not told truly.
+    ///
+    /// # Errors
+    /// `InternalErrorSystemLowOnMemory` when the budget is spent; the guard keeps what it has.
+    pub fn cover(&mut self, bytes: usize) -> Result<(), Fault> {
+        if let Some(more) = bytes.checked_sub(self.bytes).filter(|more| *more > 0) {
+            self.budget.take(more)?;
+            self.bytes = bytes;
+        }
+        Ok(())
+    }
+
+    /// How many bytes the guard covers.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+}
+
+impl Drop for BufferGuard {
+    fn drop(&mut self) {
+        self.budget.used.fetch_sub(self.bytes, Ordering::Release);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_taken_comes_back_whatever_happens() {
+        let budget = Arc::new(Budget::new(100));
+        let mut first = BufferGuard::take(&budget, 60).unwrap();
+        let fault = BufferGuard::take(&budget, 41).unwrap_err();
+        assert_eq!(fault.class(), Class::InternalErrorSystemLowOnMemory);
+        assert!(fault.details().is_empty());
+        assert_eq!(fault.retry_delay(), Some(Duration::from_secs(1)));
+
+        let second = BufferGuard::take(&budget, 10).unwrap();
+        first.cover(50).unwrap();
+        assert_eq!(first.bytes(), 60, "covered already");
+        first.cover(90).unwrap();
+        assert!(first.cover(91).is_err());
+        assert!(first.cover(usize::MAX).is_err());
+        assert_eq!(budget.used(), 100);
+        drop(first);
+        assert_eq!(budget.used(), 10);
+        drop(second);
+        assert_eq!(budget.used(), 0);
+    }
+}

@@ -1,0 +1,456 @@
+//! Blobs in a folder, named by the SHA-256 of their bytes.
+
+use std::collections::HashSet;
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use faults::{Class, Fault};
+use ring::digest::{Context, SHA256};
+
+use crate::files;
+use crate::{Id, Sha256};
+
+/// The folder of blobs.
+///
+/// A blob is written beside the others under a temporary name, its hash checked, synced and then
+/// renamed, so a name always leads to whole content. Names are 64 hexadecimal digits and nothing
+/// else, so none leads out of the folder.
+#[derive(Debug, Clone)]
+pub struct Blobs {
+    folder: Arc<Path>,
+}
+
+/// What an upload came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stored {
+    /// Bytes.
+    pub size: u64,
+    /// Whether no blob of that name was there before.
+    pub created: bool,
+}
+
+/// What a sweep has removed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Swept {
+    /// Blobs.
+    pub blobs: usize,
+    /// Their bytes.
+    pub bytes: u64,
+}
+
+/// The subfolder of uploads under way.
+const INCOMING: &str = "incoming";
+/// How much of an upload is gathered before it goes to the disk.
+const WRITE_SIZE: usize = 1 << 20;
+
+impl Blobs {
+    /// Opens the folder, made where it is absent, and removes uploads that a crash has cut off.
+    pub(crate) fn open_folder(folder: &Path) -> io::Result<Blobs> {
+        files::private_folder(folder)?;
+        let incoming = folder.join(INCOMING);
+        files::private_folder(&incoming)?;
+        for entry in fs::read_dir(&incoming)? {
+            let path = entry?.path();
+            if let Err(error) = fs::remove_file(&path) {
+                tracing::warn!(file = %path.display(), %error, "a broken-off upload cannot be removed");
+            }
+        }
+        Ok(Blobs {
+            folder: folder.into(),
+        })
+    }
+
+    fn path(&self, sha256: &Sha256) -> PathBuf {
+        self.folder.join(sha256.to_string())
+    }
+
+    /// Begins an upload of the blob with that hash, of at most `limit` bytes.
+    ///
+    /// An upload of a blob that exists replaces it, which heals one whose file was damaged.
+    ///
+    /// # Errors
+    /// `InternalError.FailedStoringWebService` when the folder cannot be written.
+    pub fn begin(&self, sha256: Sha256, limit: u64) -> Result<Upload, Fault> {
+        let temporary = self.folder.join(INCOMING).join(Id::random().to_string());
+        let file = files::new_private_file(&temporary).map_err(|e| not_stored(&e))?;
+        Ok(Upload {
+            blobs: self.clone(),
+            sha256,
+            limit,
+            received: 0,
+            gathered: Vec::new(),
+            sink: Some(Sink {
+                file,
+                hash: Context::new(&SHA256),
+            }),
+            temporary: Temporary(temporary),
+        })
+    }
+
+    /// Opens a blob for reading.
+    ///
+    /// # Errors
+    /// `InternalError.ModelPackageInvalid` when there is none or it cannot be opened.
+    pub fn open(&self, sha256: &Sha256) -> Result<File, Fault> {
+        File::open(self.path(sha256)).map_err(|e| {
+            faults::internal_error::model_package_invalid()
+                .caused_by(&e)
+                .because(format!("blob {sha256} cannot be opened"))
+        })
+    }
+
+    /// The blob's size in bytes, or `None` where there is no such blob.
+    ///
+    /// # Errors
+    /// `InternalError.UnknownError` when the folder cannot be read.
+    pub fn size(&self, sha256: &Sha256) -> Result<Option<u64>, Fault> {
+        match fs::metadata(self.path(sha256)) {
+            Ok(metadata) => Ok(Some(metadata.len())),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(e) => Err(unreadable(&e, sha256)),
+        }
+    }
+
+    /// Keeps a blob from the next sweep: it counts as just written. `false` where there is none.
+    ///
+    /// Whoever is about to name a blob in the ledger calls this first, because the blob may be an
+    /// old orphan.
+    ///
+    /// # Errors
+    /// `InternalError.UnknownError` when the file's time cannot be set.
+    pub fn keep(&self, sha256: &Sha256) -> Result<bool, Fault> {
+        let touched = File::open(self.path(sha256)).and_then(|f| f.set_modified(SystemTime::now()));
+        match touched {
+            Ok(()) => Ok(true),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(e) => Err(unreadable(&e, sha256)),
+        }
+    }
+
+    /// Removes a blob; one that is not there is no error.
+    ///
+    /// # Errors
+    /// `InternalError.DeleteWebServiceResourceFailed`.
+    pub fn delete(&self, sha256: &Sha256) -> Result<(), Fault> {
+        match fs::remove_file(self.path(sha256)) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => {
+                Err(faults::internal_error::delete_web_service_resource_failed()
+                    .caused_by(&e)
+                    .because(format!("blob {sha256} cannot be removed")))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Removes the blobs that are not among `named` and were written (or kept) longer than
+    /// `grace` ago. A blob between its upload and the revision that names it is younger than that.
+    ///
+    /// # Errors
+    /// `InternalError.UnknownError` when the folder cannot be read; a blob that cannot be removed
+    /// is logged and left for the next sweep.
+    pub fn sweep(&self, named: &HashSet<Sha256>, grace: Duration) -> Result<Swept, Fault> {
+        let failed = |e: io::Error| {
+            faults::internal_error::unknown_error()
+                .caused_by(&e)
+                .because("the folder of blobs cannot be read")
+        };
+        let mut swept = Swept::default();
+        for entry in fs::read_dir(&self.folder).map_err(failed)? {
+            let entry = entry.map_err(failed)?;
+            let Some(sha256) = entry.file_name().to_str().and_then(Sha256::parse) else {
+                continue;
+            };
+            if named.contains(&sha256) {
+                continue;
+            }
+            let Ok(metadata) = entry.metadata() else {
+                continue;
+            };
+            // A time in the future (the clock was set back) counts as just now.
+            let age = metadata
+                .modified()
+                .ok()
+                .and_then(|t| t.elapsed().ok())
+                .unwrap_or_default();
+            if age < grace {
+                continue;
+            }
+            match fs::remove_file(entry.path()) {
+                Ok(()) => {
+                    swept.blobs += 1;
+                    swept.bytes += metadata.len();
+                }
+                Err(error) => {
+                    tracing::warn!(blob = %sha256, %error, "an orphaned blob cannot be removed");
+                }
+            }
+        }
+        Ok(swept)
+    }
+}
+
+/// A blob on its way in. Dropped before [`Upload::finish`], it leaves nothing behind.
+pub struct Upload {
+    blobs: Blobs,
+    sha256: Sha256,
+    limit: u64,
+    received: u64,
+    gathered: Vec<u8>,
+    /// Away while a write runs; gone for good when a write was cancelled or failed.
+    sink: Option<Sink>,
+    temporary: Temporary,
+}
+
+struct Sink {
+    file: File,
+    hash: Context,
+}
+
+impl std::fmt::Debug for Upload {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Upload")
+            .field("sha256", &self.sha256)
+            .field("received", &self.received)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A temporary file's path; the file goes with it.
+#[derive(Debug)]
+struct Temporary(PathBuf);
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        match fs::remove_file(&self.0) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                tracing::warn!(file = %self.0.display(), %error, "a temporary file cannot be removed");
+            }
+            _ => {}
+        }
+    }
+}
+
+impl Upload {
+    /// Takes the next bytes.
+    ///
+    /// # Errors
+    /// `BadArgument.RequestBodyInvalid` over the limit; `InternalError.FailedStoringWebService`
+    /// when the disk is full or fails.
+    pub async fn write(&mut self, chunk: &Bytes) -> Result<(), Fault> {
+        self.received = self.received.saturating_add(chunk.len() as u64);
+        if self.received > self.limit {
+            return Err(
+                faults::bad_argument::request_body_invalid().because(format!(
+                    "the blob is over the limit of {} bytes",
+                    self.limit
+                )),
+            );
+        }
+        self.gathered.extend_from_slice(chunk);
+        if self.gathered.len() >= WRITE_SIZE {
+            self.flush(false).await?;
+        }
+        Ok(())
+    }
+
+    /// Hashes and writes what is gathered, away from the threads that serve calls.
+    async fn flush(&mut self, sync: bool) -> Result<(), Fault> {
+        let gathered = std::mem::take(&mut self.gathered);
+        let mut sink = self.sink.take().ok_or_else(broken_off)?;
+        let (sink, mut gathered) = tokio::task::spawn_blocking(move || {
+            sink.hash.update(&gathered);
+            sink.file.write_all(&gathered)?;
+            if sync {
+                sink.file.sync_all()?;
+            }
+            Ok((sink, gathered))
+        })
+        .await
+        .map_err(|e| not_stored(&e))?
+        .map_err(|e: io::Error| not_stored(&e))?;
+        gathered.clear();
+        self.gathered = gathered;
+        self.sink = Some(sink);
+        Ok(())
+    }
+
+    /// Checks the hash and gives the blob its name, durably.
+    ///
+    /// # Errors
+    /// `BadArgument.RequestBodyInvalid` at `sha256` when the bytes have another hash;
+    /// `InternalError.FailedStoringWebService` when the disk is full or fails.
+    pub async fn finish(mut self) -> Result<Stored, Fault> {
+        self.flush(true).await?;
+        let sink = self.sink.take().ok_or_else(broken_off)?;
+        let found = Sha256::from_digest(&sink.hash.finish());
+        if found != self.sha256 {
+            return Err(faults::bad_argument::request_body_invalid()
+                .at("sha256")
+                .because(format!(
+                    "the bytes have the SHA-256 {found}, not {}",
+                    self.sha256
+                )));
+        }
+        let size = self.received;
+        tokio::task::spawn_blocking(move || {
+            let path = self.blobs.path(&self.sha256);
+            let created = !path.exists();
+            fs::rename(&self.temporary.0, &path)?;
+            files::sync_folder(&self.blobs.folder)?;
+            Ok(Stored { size, created })
+        })
+        .await
+        .map_err(|e| not_stored(&e))?
+        .map_err(|e: io::Error| not_stored(&e))
+    }
+}
+
+fn broken_off() -> Fault {
+    Fault::bare(Class::InternalError).because("an upload was used after one of its writes failed")
+}
+
+fn not_stored(error: &dyn std::error::Error) -> Fault {
+    faults::internal_error::failed_storing_web_service()
+        .caused_by(error)
+        .because("a blob cannot be written")
+}
+
+fn unreadable(error: &io::Error, sha256: &Sha256) -> Fault {
+    faults::internal_error::unknown_error()
+        .caused_by(error)
+        .because(format!("blob {sha256} cannot be read"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Read as _;
+
+    fn blobs() -> (tempfile::TempDir, Blobs) {
+        let dir = tempfile::tempdir().unwrap();
+        let blobs = Blobs::open_folder(&dir.path().join("blobs")).unwrap();
+        (dir, blobs)
+    }
+
+    async fn put(blobs: &Blobs, sha256: Sha256, content: &[u8]) -> Result<Stored, Fault> {
+        let mut upload = blobs.begin(sha256, 4 << 20)?;
+        for chunk in content.chunks(70_000) {
+            upload.write(&Bytes::copy_from_slice(chunk)).await?;
+        }
+        upload.finish().await
+    }
+
+    fn incoming(blobs: &Blobs) -> usize {
+        fs::read_dir(blobs.folder.join(INCOMING)).unwrap().count()
+    }
+
+    #[tokio::test]
+    async fn a_blob_comes_back_as_it_was_put() {
+        let (_dir, blobs) = blobs();
+        let content: Vec<u8> = (0..3_000_000u32).map(|i| (i % 251) as u8).collect();
+        let sha256 = Sha256::of(&content);
+        assert_eq!(blobs.size(&sha256).unwrap(), None);
+        let first = put(&blobs, sha256, &content).await.unwrap();
+        assert_eq!(
+            first,
+            Stored {
+                size: 3_000_000,
+                created: true
+            }
+        );
+        assert!(!put(&blobs, sha256, &content).await.unwrap().created);
+        let mut read = Vec::new();
+        blobs.open(&sha256).unwrap().read_to_end(&mut read).unwrap();
+        assert_eq!(read, content);
+        assert_eq!(incoming(&blobs), 0);
+
+        blobs.delete(&sha256).unwrap();
+        blobs.delete(&sha256).unwrap();
+        let fault = blobs.open(&sha256).unwrap_err();
+        assert!(fault.is(&faults::rows::InternalError::ModelPackageInvalid));
+    }
+
+    #[tokio::test]
+    async fn an_empty_blob_is_a_blob() {
+        let (_dir, blobs) = blobs();
+        let stored = put(&blobs, Sha256::of(b""), b"").await.unwrap();
+        assert_eq!(stored.size, 0);
+        assert_eq!(blobs.size(&Sha256::of(b"")).unwrap(), Some(0));
+    }
+
+    #[tokio::test]
+    async fn other_bytes_than_announced_are_refused() {
+        let (_dir, blobs) = blobs();
+        let sha256 = Sha256::of(b"announced");
+        let fault = put(&blobs, sha256, b"other").await.unwrap_err();
+        assert!(fault.is(&faults::rows::BadArgument::RequestBodyInvalid));
+        assert_eq!(fault.details()[0].target.as_deref(), Some("sha256"));
+        assert_eq!(blobs.size(&sha256).unwrap(), None);
+        assert_eq!(incoming(&blobs), 0);
+    }
+
+    #[tokio::test]
+    async fn too_many_bytes_are_refused_and_nothing_stays() {
+        let (_dir, blobs) = blobs();
+        let mut upload = blobs.begin(Sha256::of(b""), 5).unwrap();
+        upload.write(&Bytes::from_static(b"12345")).await.unwrap();
+        let fault = upload.write(&Bytes::from_static(b"6")).await.unwrap_err();
+        assert!(fault.is(&faults::rows::BadArgument::RequestBodyInvalid));
+        drop(upload);
+        assert_eq!(incoming(&blobs), 0);
+    }
+
+    #[tokio::test]
+    async fn a_damaged_blob_is_healed_by_putting_it_again() {
+        let (_dir, blobs) = blobs();
+        let sha256 = Sha256::of(b"content");
+        put(&blobs, sha256, b"content").await.unwrap();
+        fs::write(blobs.path(&sha256), b"damaged").unwrap();
+        put(&blobs, sha256, b"content").await.unwrap();
+        assert_eq!(fs::read(blobs.path(&sha256)).unwrap(), b"content");
+    }
+
+    #[tokio::test]
+    async fn a_sweep_takes_old_orphans_only() {
+        let (_dir, blobs) = blobs();
+        let hour = Duration::from_secs(3600);
+        let [named, old, young, kept] = [&b"named"[..], b"old", b"young", b"kept"].map(Sha256::of);
+        for (sha256, content) in [
+            (named, "named"),
+            (old, "old"),
+            (young, "young"),
+            (kept, "kept"),
+        ] {
+            put(&blobs, sha256, content.as_bytes()).await.unwrap();
+        }
+        for sha256 in [named, old, kept] {
+            let file = File::open(blobs.path(&sha256)).unwrap();
+            file.set_modified(SystemTime::now() - 2 * hour).unwrap();
+        }
+        assert!(blobs.keep(&kept).unwrap());
+        assert!(!blobs.keep(&Sha256::of(b"absent")).unwrap());
+        fs::write(blobs.folder.join("README"), b"not ours").unwrap();
+
+        let swept = blobs.sweep(&HashSet::from([named]), hour).unwrap();
+        assert_eq!(swept, Swept { blobs: 1, bytes: 3 });
+        assert_eq!(blobs.size(&old).unwrap(), None);
+        for sha256 in [named, young, kept] {
+            assert!(blobs.size(&sha256).unwrap().is_some());
+        }
+        assert!(blobs.folder.join("README").exists());
+    }
+
+    #[tokio::test]
+    async fn uploads_cut_off_by_a_crash_go_at_the_next_start() {
+        let (dir, blobs) = blobs();
+        let upload = blobs.begin(Sha256::of(b""), 5).unwrap();
+        std::mem::forget(upload);
+        assert_eq!(incoming(&blobs), 1);
+        let blobs = Blobs::open_folder(&dir.path().join("blobs")).unwrap();
+        assert_eq!(incoming(&blobs), 0);
+    }
+}

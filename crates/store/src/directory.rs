@@ -1,0 +1,194 @@
+//! What the scoring path needs of the ledger, in memory.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use crate::names::{NameKey, ResourceName, Subscription};
+use crate::sharded::Sharded;
+use crate::{Id, KeyDigest};
+
+/// A snapshot of every workspace and endpoint, replaced whole after each committed write.
+///
+/// A reader holds one snapshot for as long as it looks things up, so what it sees fits together;
+/// no look-up waits or does I/O.
+#[derive(Debug, Default, Clone)]
+pub struct Directory {
+    change: u64,
+    default_workspace: Option<Id>,
+    workspaces: Sharded<Id, Arc<Workspace>>,
+    /// By endpoint id, and the default endpoints by service id too.
+    by_id: Sharded<Id, Arc<Entry>>,
+    by_name: Sharded<NameKey, Arc<Entry>>,
+    /// The endpoints of each service.
+    by_service: Sharded<Id, Vec<Arc<Entry>>>,
+    /// Digests of keys and tokens, and how often each occurs.
+    known: Sharded<KeyDigest, u32>,
+}
+
+/// A workspace.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Workspace {
+    /// Its id.
+    pub id: Id,
+    /// Its names, as given.
+    pub name: ResourceName,
+    /// When it was made.
+    pub created: Timestamp,
+}
+
+/// An endpoint with all that a call to it needs, and the service that it belongs to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// The workspace of the service.
+    pub workspace: Id,
+    /// The subscription of the service, as it is compared.
+    pub subscription: Subscription,
+    /// The service's id.
+    pub service: Id,
+    /// The service's names, as given.
+    pub service_name: ResourceName,
+    /// The service's location, as given.
+    pub location: String,
+    /// The service's tags, a JSON object as text.
+    pub tags: Arc<str>,
+    /// Whether the service refuses every further change but deletion.
+    pub read_only: bool,
+    /// Counts the writes to the service other than to its keys; a further write names the one it
+    /// has seen.
+    pub version: u64,
+    /// When the service was made.
+    pub created: Timestamp,
+    /// When the service was last changed; later with each change.
+    pub modified: Timestamp,
+    /// The endpoint's id.
+    pub endpoint: Id,
+    /// The endpoint's name; `default` for the one that every service has.
+    pub endpoint_name: String,
+    /// Digests of the primary and the secondary key.
+    pub keys: [KeyDigest; 2],
+    /// How many calls may be under way on the endpoint.
+    pub max_concurrent_calls: u32,
+    /// The revision that answers calls.
+    pub revision: Id,
+    /// Its number, counted from 1 in the service.
+    pub revision_number: u64,
+}
+
+impl Entry {
+    /// Whether the digest is that of one of the endpoint's two keys. Both are always compared.
+    pub fn has_key(&self, presented: &KeyDigest) -> bool {
+        let [primary, secondary] = &self.keys;
+        primary.matches(presented) | secondary.matches(presented)
+    }
+}
+
+/// The name of the endpoint that every service has.
+pub const DEFAULT_ENDPOINT: &str = "default";
+
+impl Directory {
+    pub(crate) fn set_change(&mut self, change: u64) {
+        self.change = change;
+    }
+
+    pub(crate) fn set_default_workspace(&mut self, id: Id) {
+        self.default_workspace = Some(id);
+    }
+
+    /// Adds a workspace, or replaces the one of that id.
+    pub(crate) fn put_workspace(&mut self, workspace: Workspace) {
+        self.workspaces.insert(workspace.id, Arc::new(workspace));
+    }
+
+    /// Makes the credential known: it belongs to no endpoint.
+    pub(crate) fn add_token(&mut self, token: KeyDigest) {
+        self.add_known(token);
+    }
+
+    /// Replaces all endpoints of a service; none removes it.
+    pub(crate) fn put_service(&mut self, service: Id, entries: Vec<Entry>) {
+        for old in self.by_service.remove(&service).unwrap_or_default() {
+            self.by_id.remove(&old.endpoint);
+            old.keys.iter().for_each(|key| self.remove_known(key));
+            if old.endpoint_name == DEFAULT_ENDPOINT {
+                self.by_id.remove(&service);
+                self.by_name.remove(&old.service_name.key());
+            }
+        }
+        if entries.is_empty() {
+            return;
+        }
+        let entries: Vec<_> = entries.into_iter().map(Arc::new).collect();
+        for entry in &entries {
+            self.by_id.insert(entry.endpoint, entry.clone());
+            entry.keys.iter().for_each(|key| self.add_known(*key));
+            if entry.endpoint_name == DEFAULT_ENDPOINT {
+                self.by_id.insert(service, entry.clone());
+                self.by_name.insert(entry.service_name.key(), entry.clone());
+            }
+        }
+        self.by_service.insert(service, entries);
+    }
+
+    /// Two endpoints may have the same key: clients choose them.
+    fn add_known(&mut self, key: KeyDigest) {
+        let count = self.known.get(&key).copied().unwrap_or(0);
+        self.known.insert(key, count + 1);
+    }
+
+    fn remove_known(&mut self, key: &KeyDigest) {
+        match self.known.get(key).copied() {
+            Some(count) if count > 1 => self.known.insert(*key, count - 1),
+            _ => drop(self.known.remove(key)),
+        }
+    }
+
+    /// Counts the committed writes of the ledger; a replica that has the same number has the same
+    /// state.
+    pub fn change(&self) -> u64 {
+        self.change
+    }
+
+    /// The endpoint of that id, or, for a service's id, the service's default endpoint.
+    pub fn endpoint(&self, id: &Id) -> Option<&Arc<Entry>> {
+        self.by_id.get(id)
+    }
+
+    /// The default endpoint of the service of that name.
+    pub fn by_name(&self, name: &NameKey) -> Option<&Arc<Entry>> {
+        self.by_name.get(name)
+    }
+
+    /// The workspace of that id.
+    pub fn workspace(&self, id: &Id) -> Option<&Arc<Workspace>> {
+        self.workspaces.get(id)
+    }
+
+    /// The workspace that services without one get.
+    pub fn default_workspace(&self) -> Option<&Arc<Workspace>> {
+        self.workspaces.get(self.default_workspace.as_ref()?)
+    }
+
+    /// Whether the digest is that of any key or token of this installation.
+    ///
+    /// The table is keyed by the digests themselves, which nobody can choose without the master
+    /// key, so its timing tells nothing about the keys in it.
+    pub fn key_known(&self, presented: &KeyDigest) -> bool {
+        self.known.get(presented).is_some()
+    }
+
+    /// The default endpoints of all services, in no order.
+    pub fn services(&self) -> impl Iterator<Item = &Arc<Entry>> {
+        self.by_name.values()
+    }
+
+    /// How many services there are.
+    pub fn service_count(&self) -> usize {
+        self.by_name.len()
+    }
+
+    /// All workspaces, in no order.
+    pub fn workspaces(&self) -> impl Iterator<Item = &Arc<Workspace>> {
+        self.workspaces.values()
+    }
+}

@@ -1,0 +1,421 @@
+//! The ledger: an SQLite file with one writer and a pool of readers.
+
+use std::any::Any;
+use std::collections::HashMap;
+use std::os::unix::fs::MetadataExt as _;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use arc_swap::{ArcSwap, Guard};
+use faults::{Class, Fault};
+use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
+use tokio::sync::{Semaphore, oneshot};
+
+use crate::directory::{Directory, Entry};
+use crate::migrations::{MIGRATIONS, migrate};
+use crate::{Id, KeyDigest, Sealer, rows};
+
+/// The installation's state, durable.
+///
+/// All writes go through one thread, each in a transaction of its own that is synced to the disk
+/// before the caller is answered, and that puts a fresh [`Directory`] in place in the same
+/// moment. Reads come from a few connections of their own and never wait for a write.
+pub struct Ledger {
+    /// Closed first when the ledger is dropped, so that the writer ends.
+    jobs: Option<mpsc::Sender<Job>>,
+    writer: Option<JoinHandle<()>>,
+    readers: Arc<Readers>,
+    directory: Arc<ArcSwap<Directory>>,
+    pub(crate) sealer: Arc<Sealer>,
+}
+
+type Job = Box<dyn FnOnce(&mut Writer) + Send>;
+
+/// Why a step in a transaction ended.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// The ledger itself failed; the operation says by which row.
+    Ledger(rusqlite::Error),
+    /// A fault of the call's own.
+    Fault(Fault),
+}
+
+impl From<rusqlite::Error> for Failure {
+    fn from(error: rusqlite::Error) -> Self {
+        Failure::Ledger(error)
+    }
+}
+
+impl From<Fault> for Failure {
+    fn from(fault: Fault) -> Self {
+        Failure::Fault(fault)
+    }
+}
+
+impl Failure {
+    /// The fault for the caller; `row` is what a failure of the ledger itself is called.
+    pub(crate) fn into_fault(self, row: fn() -> Fault) -> Fault {
+        match self {
+            Failure::Ledger(error) => row().caused_by(&error).because("the ledger failed"),
+            Failure::Fault(fault) => fault,
+        }
+    }
+}
+
+/// A transaction that changes the ledger.
+pub(crate) struct Change<'a> {
+    pub(crate) transaction: &'a Transaction<'a>,
+    pub(crate) sealer: &'a Sealer,
+    /// Services whose entries in the directory are read again before the commit.
+    touched: Vec<Id>,
+    workspaces_touched: bool,
+}
+
+impl Change<'_> {
+    /// Says that the directory's entries of a service are no longer true.
+    pub(crate) fn touch(&mut self, service: Id) {
+        self.touched.push(service);
+    }
+
+    /// Says that the directory's workspaces are no longer true.
+    pub(crate) fn touch_workspaces(&mut self) {
+        self.workspaces_touched = true;
+    }
+}
+
+impl Ledger {
+    /// Opens the ledger file, made where it is absent, brings its schema up to date, checks that
+    /// the master key is the one it was written with, and reads the directory.
+    ///
+    /// `tokens` are digests of credentials that belong to no endpoint.
+    ///
+    /// # Errors
+    /// `InternalError` with the reason in its cause.
+    pub(crate) fn open(
+        path: &Path,
+        sealer: Arc<Sealer>,
+        tokens: Vec<KeyDigest>,
+        installation: &rows::Installation,
+    ) -> Result<Ledger, Fault> {
+        let refused = |e: rusqlite::Error| {
+            Fault::bare(Class::InternalError)
+                .caused_by(&e)
+                .because(format!("the ledger {} cannot be opened", path.display()))
+        };
+        let mut connection = connect(path).map_err(refused)?;
+        connection
+            .pragma_update(None, "journal_mode", "WAL")
+            .map_err(refused)?;
+        migrate(&mut connection, MIGRATIONS)?;
+
+        let unusable = |f: Failure| {
+            f.into_fault(|| Fault::bare(Class::InternalError))
+                .because(format!("the ledger {} cannot be used", path.display()))
+        };
+        let mut writer = Writer {
+            file: LedgerFile::of(path).map_err(unusable)?,
+            connection,
+            sealer: sealer.clone(),
+            directory: Arc::default(),
+        };
+        writer.load(installation, tokens).map_err(unusable)?;
+
+        let directory = writer.directory.clone();
+        let file = writer.file.clone();
+        let (jobs, queue) = mpsc::channel::<Job>();
+        let writer = std::thread::Builder::new()
+            .name("ledger".into())
+            .spawn(move || {
+                while let Ok(job) = queue.recv() {
+                    // A panic rolls the transaction back as it unwinds; the caller gets a fault
+                    // and the next job its turn.
+                    if let Err(panic) = catch_unwind(AssertUnwindSafe(|| job(&mut writer))) {
+                        tracing::error!(
+                            panic = panic_text(&*panic),
+                            "a write to the ledger panicked"
+                        );
+                    }
+                }
+            })
+            .map_err(|e| {
+                Fault::bare(Class::InternalError)
+                    .caused_by(&e)
+                    .because("the ledger's thread cannot be started")
+            })?;
+        Ok(Ledger {
+            jobs: Some(jobs),
+            writer: Some(writer),
+            readers: Arc::new(Readers {
+                file,
+                idle: Mutex::default(),
+                permits: Arc::new(Semaphore::new(READERS)),
+            }),
+            directory,
+            sealer,
+        })
+    }
+
+    /// The newest snapshot of what the scoring path needs. Neither waits nor allocates.
+    pub fn directory(&self) -> Guard<Arc<Directory>> {
+        self.directory.load()
+    }
+
+    /// Runs `change` in a transaction on the writer's thread and answers when it is durable and
+    /// the directory shows it. A failure of the ledger itself is called `row`.
+    pub(crate) async fn write<T, F>(&self, row: fn() -> Fault, change: F) -> Result<T, Fault>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Change<'_>) -> Result<T, Failure> + Send + 'static,
+    {
+        let (answer, answered) = oneshot::channel();
+        let job: Job = Box::new(move |writer| {
+            let result = writer.transact(change).map_err(|f| f.into_fault(row));
+            // A caller that has gone away leaves a write that is done or not, as any other.
+            let _ = answer.send(result);
+        });
+        let gone = || row().because("the ledger's thread has ended or panicked");
+        self.jobs
+            .as_ref()
+            .ok_or_else(gone)?
+            .send(job)
+            .map_err(|_| gone())?;
+        answered.await.map_err(|_| gone())?
+    }
+
+    /// Runs `query` on a reader, away from the threads that serve calls.
+    pub(crate) async fn read<T, F>(&self, query: F) -> Result<T, Fault>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> Result<T, Failure> + Send + 'static,
+    {
+        let readers = self.readers.clone();
+        let failed = faults::internal_error::unknown_error;
+        let permit = readers
+            .permits
+            .clone()
+            .acquire_owned()
+            .await
+            .map_err(|e| failed().caused_by(&e))?;
+        tokio::task::spawn_blocking(move || {
+            let result = readers.run(query);
+            drop(permit);
+            result
+        })
+        .await
+        .map_err(|e| failed().caused_by(&e))?
+    }
+
+    /// Like [`Ledger::read`] for a thread that may wait.
+    pub(crate) fn read_blocking<T>(
+        &self,
+        query: impl FnOnce(&Connection) -> Result<T, Failure>,
+    ) -> Result<T, Fault> {
+        self.readers.run(query)
+    }
+}
+
+impl Drop for Ledger {
+    fn drop(&mut self) {
+        self.jobs = None;
+        if let Some(writer) = self.writer.take() {
+            // It catches panics, so it ends in order.
+            let _ = writer.join();
+        }
+    }
+}
+
+impl std::fmt::Debug for Ledger {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Ledger")
+            .field("path", &self.readers.file.path)
+            .finish_non_exhaustive()
+    }
+}
+
+/// How many reads run at the same time.
+const READERS: usize = 4;
+
+struct Readers {
+    file: LedgerFile,
+    idle: Mutex<Vec<Connection>>,
+    permits: Arc<Semaphore>,
+}
+
+impl Readers {
+    fn run<T>(&self, query: impl FnOnce(&Connection) -> Result<T, Failure>) -> Result<T, Fault> {
+        let failed = |f: Failure| f.into_fault(faults::internal_error::unknown_error);
+        self.file.check().map_err(failed)?;
+        let idle = self
+            .idle
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .pop();
+        let connection = match idle {
+            Some(connection) => connection,
+            None => connect(&self.file.path)
+                .and_then(|c| {
+                    c.pragma_update(None, "query_only", true)?;
+                    Ok(c)
+                })
+                .map_err(|e| failed(e.into()))?,
+        };
+        let result = query(&connection);
+        // After a failure of the file a fresh connection may be better; otherwise it is kept.
+        if !matches!(result, Err(Failure::Ledger(_))) {
+            self.idle
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .push(connection);
+        }
+        result.map_err(failed)
+    }
+}
+
+fn connect(path: &Path) -> Result<Connection, rusqlite::Error> {
+    let connection = Connection::open_with_flags(
+        path,
+        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+    )?;
+    // Other processes only ever read (a backup, an operator's shell); a lock of theirs is short.
+    connection.busy_timeout(Duration::from_secs(5))?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "foreign_keys", true)?;
+    connection.pragma_update(None, "trusted_schema", false)?;
+    connection.set_prepared_statement_cache_capacity(64);
+    Ok(connection)
+}
+
+/// The file behind the connections. One that was removed or replaced while they were open must
+/// not be written to: what is written to it is gone with the process.
+#[derive(Debug, Clone)]
+struct LedgerFile {
+    path: PathBuf,
+    device: u64,
+    inode: u64,
+}
+
+impl LedgerFile {
+    fn of(path: &Path) -> Result<LedgerFile, Failure> {
+        let metadata = std::fs::metadata(path).map_err(|e| file_failure(&e))?;
+        Ok(LedgerFile {
+            path: path.to_owned(),
+            device: metadata.dev(),
+            inode: metadata.ino(),
+        })
+    }
+
+    fn check(&self) -> Result<(), Failure> {
+        let now = LedgerFile::of(&self.path)?;
+        if (now.device, now.inode) != (self.device, self.inode) {
+            return Err(file_failure(&"the file was replaced while it was in use"));
+        }
+        Ok(())
+    }
+}
+
+fn file_failure(problem: &dyn std::fmt::Display) -> Failure {
+    Failure::Ledger(rusqlite::Error::SqliteFailure(
+        rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_IOERR),
+        Some(format!("the ledger file: {problem}")),
+    ))
+}
+
+/// What the writer's thread owns. It alone replaces the directory.
+struct Writer {
+    file: LedgerFile,
+    connection: Connection,
+    sealer: Arc<Sealer>,
+    directory: Arc<ArcSwap<Directory>>,
+}
+
+impl Writer {
+    /// Prepares a ledger for use and reads the whole directory.
+    fn load(
+        &mut self,
+        installation: &rows::Installation,
+        tokens: Vec<KeyDigest>,
+    ) -> Result<(), Failure> {
+        let sealer = self.sealer.clone();
+        let default_workspace = self.transact(|change| {
+            rows::check_master_key(change.transaction, &sealer)?;
+            rows::ensure_installation(change, installation)
+        })?;
+        let transaction = self.connection.transaction()?;
+        let mut directory = Directory::default();
+        directory.set_change(rows::change_number(&transaction)?);
+        directory.set_default_workspace(default_workspace);
+        for workspace in rows::workspaces(&transaction)? {
+            directory.put_workspace(workspace);
+        }
+        let mut by_service: HashMap<Id, Vec<Entry>> = HashMap::new();
+        for entry in rows::entries(&transaction, None)? {
+            by_service.entry(entry.service).or_default().push(entry);
+        }
+        for (service, entries) in by_service {
+            directory.put_service(service, entries);
+        }
+        for token in tokens {
+            directory.add_token(token);
+        }
+        drop(transaction);
+        self.directory.store(Arc::new(directory));
+        Ok(())
+    }
+
+    fn transact<T>(
+        &mut self,
+        change: impl FnOnce(&mut Change<'_>) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        self.file.check()?;
+        let transaction = self
+            .connection
+            .transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let mut step = Change {
+            transaction: &transaction,
+            sealer: &self.sealer,
+            touched: Vec::new(),
+            workspaces_touched: false,
+        };
+        let result = change(&mut step)?;
+        let Change {
+            touched,
+            workspaces_touched,
+            ..
+        } = step;
+        let number = rows::count_change(&transaction)?;
+
+        // The directory's new parts are read inside the transaction: once it is committed nothing
+        // can fail that would leave the directory behind.
+        let mut fresh = Vec::new();
+        for service in touched {
+            let entries = rows::entries(&transaction, Some(service))?;
+            fresh.push((service, entries));
+        }
+        let workspaces = workspaces_touched
+            .then(|| rows::workspaces(&transaction))
+            .transpose()?;
+        transaction.commit()?;
+
+        let mut directory = Directory::clone(&self.directory.load());
+        directory.set_change(number);
+        for (service, entries) in fresh {
+            directory.put_service(service, entries);
+        }
+        for workspace in workspaces.into_iter().flatten() {
+            directory.put_workspace(workspace);
+        }
+        self.directory.store(Arc::new(directory));
+        Ok(result)
+    }
+}
+
+fn panic_text(panic: &(dyn Any + Send)) -> &str {
+    panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no text")
+}

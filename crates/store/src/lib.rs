@@ -1,0 +1,192 @@
+//! State and blobs: the ledger, the blob store and the sealing of secrets.
+//!
+//! A data directory belongs to one process at a time. In it stand `ledger.sqlite` (all records),
+//! `blobs/` (content by its hash), `secrets/` (the master key and the operator's token) and `lock`.
+
+mod blobs;
+mod directory;
+mod files;
+mod id;
+mod ledger;
+mod lock;
+mod migrations;
+mod names;
+mod revisions;
+mod rows;
+mod seal;
+mod services;
+mod sharded;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use faults::{Class, Fault};
+
+pub use blobs::{Blobs, Stored, Swept, Upload};
+pub use directory::{DEFAULT_ENDPOINT, Directory, Entry, Workspace};
+pub use id::{Id, Sha256};
+pub use ledger::Ledger;
+pub use names::{NameKey, ResourceName, Subscription, folded};
+pub use revisions::{AuditLine, Revision, RevisionSummary};
+pub use seal::{KeyDigest, Sealer, random_key, random_token};
+pub use services::{KEPT_REVISIONS, ServiceWrite, WhichKey};
+
+use lock::Lock;
+
+/// How a data directory is opened.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The file of the master key; `None` for `secrets/master.key` in the data directory, which
+    /// is made at the first start.
+    pub master_key: Option<PathBuf>,
+    /// The subscription that the default workspace is made in at the first start.
+    pub subscription: String,
+    /// How long a blob that no revision names is kept: the time between an upload and the deploy
+    /// that names it.
+    pub blob_grace: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options {
+            master_key: None,
+            subscription: DEFAULT_SUBSCRIPTION.into(),
+            blob_grace: Duration::from_secs(24 * 60 * 60),
+        }
+    }
+}
+
+/// The subscription of an installation that has not been given one.
+pub const DEFAULT_SUBSCRIPTION: &str = "00000000-0000-0000-0000-000000000000";
+/// The resource group that the default workspace and services without one stand in.
+pub const DEFAULT_RESOURCE_GROUP: &str = "default";
+
+/// An opened data directory, locked against every other process until this value is dropped.
+#[derive(Debug)]
+pub struct Store {
+    /// The records.
+    pub ledger: Ledger,
+    /// The content.
+    pub blobs: Blobs,
+    /// Seals secrets and digests keys.
+    pub sealer: Arc<Sealer>,
+    operator: KeyDigest,
+    blob_grace: Duration,
+    // Last, so that it goes last.
+    _lock: Lock,
+}
+
+impl Store {
+    /// Opens a data directory with the usual [`Options`]; `master_key` as there.
+    ///
+    /// # Errors
+    /// As for [`Store::open_with`].
+    pub fn open(dir: &Path, master_key: Option<&Path>) -> Result<Store, Fault> {
+        Store::open_with(
+            dir,
+            &Options {
+                master_key: master_key.map(Path::to_owned),
+                ..Options::default()
+            },
+        )
+    }
+
+    /// Opens a data directory, made where it is absent: locks it, makes the master key and the
+    /// operator's token at the first start, brings the ledger's schema up to date, and removes
+    /// what a crash has left behind and blobs that nothing names.
+    ///
+    /// # Errors
+    /// `Conflict` when another process holds the directory; otherwise `InternalError`. The cause
+    /// says what stands in the way and is meant for the operator.
+    pub fn open_with(dir: &Path, options: &Options) -> Result<Store, Fault> {
+        let failed = |what: &Path, e: std::io::Error| {
+            Fault::bare(Class::InternalError)
+                .caused_by(&e)
+                .because(format!("{} cannot be used", what.display()))
+        };
+        files::private_folder(dir).map_err(|e| failed(dir, e))?;
+        let lock = Lock::take(&dir.join("lock"))?;
+        let secrets = dir.join("secrets");
+        files::private_folder(&secrets).map_err(|e| failed(&secrets, e))?;
+        let sealer = Arc::new(match &options.master_key {
+            Some(path) => Sealer::from_file(path)?,
+            None => Sealer::from_own_file(&secrets.join("master.key"))?,
+        });
+        let token_file = operator_token_file(dir);
+        let token = operator_token(&token_file).map_err(|e| failed(&token_file, e))?;
+        let operator = sealer.digest_key(&token);
+
+        let blobs_folder = dir.join("blobs");
+        let blobs = Blobs::open_folder(&blobs_folder).map_err(|e| failed(&blobs_folder, e))?;
+        let ledger_file = dir.join("ledger.sqlite");
+        if !ledger_file.exists() {
+            // Made here so that it, and the files that SQLite makes beside it, are private.
+            files::new_private_file(&ledger_file).map_err(|e| failed(&ledger_file, e))?;
+            files::sync_folder(dir).map_err(|e| failed(dir, e))?;
+        }
+        let ledger = Ledger::open(
+            &ledger_file,
+            sealer.clone(),
+            vec![operator],
+            &rows::Installation {
+                workspace: ResourceName {
+                    subscription: options.subscription.clone(),
+                    resource_group: DEFAULT_RESOURCE_GROUP.into(),
+                    name: "default".into(),
+                },
+            },
+        )?;
+        let store = Store {
+            ledger,
+            blobs,
+            sealer,
+            operator,
+            blob_grace: options.blob_grace,
+            _lock: lock,
+        };
+        let swept = store.sweep()?;
+        if swept.blobs > 0 {
+            tracing::info!(
+                blobs = swept.blobs,
+                bytes = swept.bytes,
+                "orphaned blobs were removed"
+            );
+        }
+        Ok(store)
+    }
+
+    /// Whether the digest is that of the operator's token. The time it takes does not depend on
+    /// the digest.
+    pub fn is_operator(&self, presented: &KeyDigest) -> bool {
+        self.operator.matches(presented)
+    }
+
+    /// Removes the blobs that no kept revision names and that are older than the grace. May wait
+    /// for the disk.
+    ///
+    /// # Errors
+    /// `InternalError.UnknownError` when the ledger or the folder cannot be read.
+    pub fn sweep(&self) -> Result<Swept, Fault> {
+        let named = self.ledger.named_blobs()?;
+        self.blobs.sweep(&named, self.blob_grace)
+    }
+}
+
+/// Where the operator's token of a data directory stands. Clients on the same machine that may
+/// read it sign in with it.
+pub fn operator_token_file(dir: &Path) -> PathBuf {
+    dir.join("secrets").join("operator.token")
+}
+
+/// Reads the operator's token, made (mode 0600, whole or not at all) where it is absent or empty.
+fn operator_token(path: &Path) -> std::io::Result<String> {
+    match std::fs::read_to_string(path) {
+        Ok(text) if !text.trim().is_empty() => return Ok(text.trim().to_owned()),
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(e),
+        _ => {}
+    }
+    let token = random_token();
+    files::write_private_file(path, format!("{token}\n").as_bytes())?;
+    Ok(token)
+}

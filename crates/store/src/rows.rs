@@ -1,0 +1,210 @@
+//! Rows of the ledger as values, and the queries that read the directory.
+
+use faults::{Class, Fault};
+use jiff::Timestamp;
+use rusqlite::types::Type;
+use rusqlite::{Connection, ErrorCode, OptionalExtension as _, Row, params};
+
+use crate::directory::{Entry, Workspace};
+use crate::ledger::{Change, Failure};
+use crate::names::{ResourceName, Subscription};
+use crate::{Id, KeyDigest, Sealer, Sha256};
+
+/// What an installation starts with.
+#[derive(Debug, Clone)]
+pub(crate) struct Installation {
+    /// The names of the workspace that is made at the first start.
+    pub workspace: ResourceName,
+}
+
+/// The context of the sealed value that tells whether a master key is the right one.
+const KEY_CHECK: &str = "master key check";
+
+/// Refuses a master key with which the ledger's secrets do not open.
+pub(crate) fn check_master_key(connection: &Connection, sealer: &Sealer) -> Result<(), Failure> {
+    match setting(connection, "key_check")? {
+        None => put_setting(connection, "key_check", &sealer.seal(b"umpire", KEY_CHECK)),
+        Some(sealed) => match sealer.open(&sealed, KEY_CHECK) {
+            Ok(_) => Ok(()),
+            Err(_) => Err(Fault::bare(Class::InternalError)
+                .because(
+                    "the master key is not the one that this ledger was written with: \
+                     put the right key file back, or name it with UMPIRE_MASTER_KEY_FILE",
+                )
+                .into()),
+        },
+    }
+}
+
+/// Makes the default workspace at the first start; answers its id.
+pub(crate) fn ensure_installation(
+    change: &mut Change<'_>,
+    installation: &Installation,
+) -> Result<Id, Failure> {
+    let connection = change.transaction;
+    if let Some(id) = setting(connection, "default_workspace")? {
+        return Ok(id_of(&id, 0)?);
+    }
+    let id = Id::random();
+    insert_workspace(change, id, &installation.workspace)?;
+    put_setting(connection, "default_workspace", &id.0)?;
+    Ok(id)
+}
+
+/// Makes a workspace; a name that is taken is a `Conflict`.
+pub(crate) fn insert_workspace(
+    change: &mut Change<'_>,
+    id: Id,
+    name: &ResourceName,
+) -> Result<(), Failure> {
+    let key = name.key();
+    change
+        .transaction
+        .prepare_cached(
+            "INSERT INTO workspaces (id, subscription, subscription_key, resource_group,
+                 resource_group_key, name, name_key, created)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        )?
+        .execute(params![
+            id.0,
+            name.subscription,
+            key.subscription.to_string(),
+            name.resource_group,
+            key.resource_group,
+            name.name,
+            key.name,
+            Timestamp::now().as_microsecond(),
+        ])
+        .map_err(|e| match e.sqlite_error_code() {
+            Some(ErrorCode::ConstraintViolation) => {
+                Failure::Fault(Fault::bare(Class::Conflict).because("the workspace exists"))
+            }
+            _ => e.into(),
+        })?;
+    change.touch_workspaces();
+    Ok(())
+}
+
+fn setting(connection: &Connection, name: &str) -> Result<Option<Vec<u8>>, Failure> {
+    Ok(connection
+        .prepare_cached("SELECT value FROM installation WHERE name = ?1")?
+        .query_row([name], |row| row.get(0))
+        .optional()?)
+}
+
+fn put_setting(connection: &Connection, name: &str, value: &[u8]) -> Result<(), Failure> {
+    connection
+        .prepare_cached("INSERT OR REPLACE INTO installation (name, value) VALUES (?1, ?2)")?
+        .execute(params![name, value])?;
+    Ok(())
+}
+
+/// How many writes the ledger has had.
+pub(crate) fn change_number(connection: &Connection) -> Result<u64, Failure> {
+    let Some(bytes) = setting(connection, "change")? else {
+        return Ok(0);
+    };
+    let bytes: [u8; 8] = bytes
+        .as_slice()
+        .try_into()
+        .map_err(|_| damaged(0, "change number"))?;
+    Ok(u64::from_be_bytes(bytes))
+}
+
+/// Counts one more write; answers its number.
+pub(crate) fn count_change(connection: &Connection) -> Result<u64, Failure> {
+    let number = change_number(connection)? + 1;
+    put_setting(connection, "change", &number.to_be_bytes())?;
+    Ok(number)
+}
+
+/// All workspaces.
+pub(crate) fn workspaces(connection: &Connection) -> Result<Vec<Workspace>, Failure> {
+    let mut statement = connection
+        .prepare_cached("SELECT id, subscription, resource_group, name, created FROM workspaces")?;
+    let rows = statement.query_map([], |row| {
+        Ok(Workspace {
+            id: id_at(row, 0)?,
+            name: ResourceName {
+                subscription: row.get(1)?,
+                resource_group: row.get(2)?,
+                name: row.get(3)?,
+            },
+            created: time_at(row, 4)?,
+        })
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// The endpoints of one service, or all.
+pub(crate) fn entries(connection: &Connection, service: Option<Id>) -> Result<Vec<Entry>, Failure> {
+    let mut statement = connection.prepare_cached(
+        "SELECT s.workspace_id, s.id, s.subscription, s.resource_group, s.name, s.location,
+                s.tags, s.read_only, s.version, s.created, s.modified,
+                e.id, e.name, e.primary_digest, e.secondary_digest, e.max_concurrent_calls,
+                r.id, r.number
+         FROM services s
+         JOIN endpoints e ON e.service_id = s.id
+         JOIN revisions r ON r.id = e.revision_id
+         WHERE ?1 IS NULL OR s.id = ?1",
+    )?;
+    let rows = statement.query_map([service.map(|id| id.0)], |row| {
+        let subscription: String = row.get(2)?;
+        Ok(Entry {
+            workspace: id_at(row, 0)?,
+            subscription: Subscription::of(&subscription),
+            service: id_at(row, 1)?,
+            service_name: ResourceName {
+                subscription,
+                resource_group: row.get(3)?,
+                name: row.get(4)?,
+            },
+            location: row.get(5)?,
+            tags: row.get(6)?,
+            read_only: row.get(7)?,
+            version: number_at(row, 8)?,
+            created: time_at(row, 9)?,
+            modified: time_at(row, 10)?,
+            endpoint: id_at(row, 11)?,
+            endpoint_name: row.get(12)?,
+            keys: [digest_at(row, 13)?, digest_at(row, 14)?],
+            max_concurrent_calls: row.get(15)?,
+            revision: id_at(row, 16)?,
+            revision_number: number_at(row, 17)?,
+        })
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// A value in the ledger that this program cannot have written.
+pub(crate) fn damaged(column: usize, what: &'static str) -> rusqlite::Error {
+    rusqlite::Error::FromSqlConversionFailure(
+        column,
+        Type::Blob,
+        format!("a damaged {what}").into(),
+    )
+}
+
+fn id_of(bytes: &[u8], column: usize) -> Result<Id, rusqlite::Error> {
+    bytes.try_into().map(Id).map_err(|_| damaged(column, "id"))
+}
+
+pub(crate) fn id_at(row: &Row<'_>, column: usize) -> Result<Id, rusqlite::Error> {
+    row.get(column).map(Id)
+}
+
+pub(crate) fn hash_at(row: &Row<'_>, column: usize) -> Result<Sha256, rusqlite::Error> {
+    row.get(column).map(Sha256)
+}
+
+fn digest_at(row: &Row<'_>, column: usize) -> Result<KeyDigest, rusqlite::Error> {
+    row.get(column).map(KeyDigest)
+}
+
+pub(crate) fn number_at(row: &Row<'_>, column: usize) -> Result<u64, rusqlite::Error> {
+    u64::try_from(row.get::<_, i64>(column)?).map_err(|_| damaged(column, "number"))
+}
+
+pub(crate) fn time_at(row: &Row<'_>, column: usize) -> Result<Timestamp, rusqlite::Error> {
+    Timestamp::from_microsecond(row.get(column)?).map_err(|_| damaged(column, "time"))
+}

@@ -1,0 +1,9 @@
+//! Serde types of the APIs, by API and dated version; no behaviour.
+//!
+//! Servers write these types and clients read them, so unknown members are ignored on the way in
+//! and absent ones are left out on the way out.
+
+pub mod arm_2017_01_01;
+pub mod error;
+pub mod rrs_2_0;
+pub mod umpire_v1;

@@ -1,0 +1,175 @@
+//! Our own operators' API, `/umpire/v1`.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// The answer of `PUT /umpire/v1/blobs/{sha256}`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BlobStored {
+    /// 64 lower-case hexadecimal digits.
+    pub sha256: String,
+    /// Bytes.
+    pub size: u64,
+    /// What a package's `locationInfo.uri` says to mean this blob: `umpire:sha256:{sha256}`.
+    pub uri: String,
+    /// Whether the blob was not there before.
+    pub created: bool,
+}
+
+/// A web service with one endpoint.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ServiceView {
+    /// The service's name.
+    pub name: String,
+    /// The subscription, as it was given.
+    pub subscription_id: String,
+    /// The resource group.
+    pub resource_group: String,
+    /// The workspace's id.
+    pub workspace_id: String,
+    /// The service's id.
+    pub service_id: String,
+    /// The endpoint's id: the `services` segment of scoring URLs.
+    pub endpoint_id: String,
+    /// The endpoint's name.
+    pub endpoint_name: String,
+    /// The title of the package, or the name.
+    pub title: String,
+    /// Where to score, with api-version.
+    pub scoring_url: String,
+    /// The API document.
+    pub swagger_url: String,
+    /// Calls admitted at once.
+    pub max_concurrent_calls: u32,
+    /// The number of the revision that answers calls, from 1.
+    pub revision: u64,
+    /// RFC 3339.
+    pub created: String,
+    /// RFC 3339.
+    pub modified: String,
+    /// The input ports with their columns, as the package has them.
+    #[serde(default)]
+    pub inputs: Value,
+    /// The output ports with their columns.
+    #[serde(default)]
+    pub outputs: Value,
+}
+
+/// All services.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ServiceList {
+    /// By name.
+    pub services: Vec<ServiceView>,
+}
+
+/// What `umpire deploy --json` prints: a view of the service with its keys.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+pub struct Deployed {
+    /// The service's name.
+    pub name: String,
+    /// The workspace's id.
+    pub workspace_id: String,
+    /// The service's id.
+    pub service_id: String,
+    /// The endpoint's id.
+    pub endpoint_id: String,
+    /// Where to score, with api-version.
+    pub scoring_url: String,
+    /// The first key.
+    pub primary_key: String,
+    /// The second key.
+    pub secondary_key: String,
+    /// The API document.
+    pub swagger_url: String,
+    /// The revision's number.
+    pub revision: u64,
+    /// The input ports with their columns, as the package has them.
+    pub inputs: Value,
+    /// The output ports with their columns.
+    pub outputs: Value,
+}
+
+/// One stored state of a service's package.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RevisionView {
+    /// From 1.
+    pub number: u64,
+    /// The revision's id.
+    pub id: String,
+    /// RFC 3339.
+    pub created: String,
+    /// Whether it answers calls.
+    pub current: bool,
+}
+
+/// The kept revisions of a service, newest first.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RevisionList {
+    /// At most the last five.
+    pub revisions: Vec<RevisionView>,
+}
+
+/// The body of a rollback.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RollbackRequest {
+    /// The number to go back to; the one before the current where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<u64>,
+}
+
+/// Which key to make anew.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum WhichKey {
+    /// The first.
+    Primary,
+    /// The second.
+    Secondary,
+}
+
+/// The body of a key rotation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RotateRequest {
+    /// The key to replace.
+    pub key: WhichKey,
+}
+
+/// A workspace.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WorkspaceView {
+    /// 32 lower-case hexadecimal digits: the `workspaces` segment of scoring URLs.
+    pub id: String,
+    /// The name.
+    pub name: String,
+    /// The subscription, as it was given.
+    pub subscription_id: String,
+    /// The resource group.
+    pub resource_group: String,
+    /// RFC 3339.
+    pub created: String,
+}
+
+/// All workspaces.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WorkspaceList {
+    /// By name.
+    pub workspaces: Vec<WorkspaceView>,
+}
+
+/// One line of `umpire logs`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogLine {
+    /// RFC 3339.
+    pub time: String,
+    /// `info`, `warn`, `error` or `output`.
+    pub level: String,
+    /// The text.
+    pub text: String,
+}
+
+/// The newest lines about a service, oldest first.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogList {
+    /// The lines.
+    pub lines: Vec<LogLine>,
+}
