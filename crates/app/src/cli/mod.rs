@@ -1,0 +1,200 @@
+//! The command line: one file a command.
+
+mod completions;
+mod config;
+mod delete;
+mod deploy;
+mod errors;
+mod keys;
+mod logs;
+mod quickstart;
+mod rollback;
+mod score;
+mod serve;
+mod services;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::client::{Client, Trust};
+use crate::config::{Effective, Sources};
+use crate::exit::{CODES, Failure};
+use crate::term;
+
+/// Serve machine learning models over the classic web service contract.
+///
+/// One binary: it keeps its state in a folder, runs each model in a process of its own under a
+/// memory quota, and answers every failure with a code that says what happened and what to do.
+#[derive(Debug, Parser)]
+#[command(name = "umpire", version, after_help = CODES, max_term_width = 100)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    common: Common,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// What every command takes.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Common {
+    /// Read settings from this TOML file (or UMPIRE_CONFIG); the environment and flags are stronger
+    #[arg(long, global = true, value_name = "FILE", help_heading = "Settings")]
+    config: Option<PathBuf>,
+    /// Set any setting; `umpire config` lists them
+    #[arg(
+        long,
+        global = true,
+        value_name = "KEY=VALUE",
+        help_heading = "Settings"
+    )]
+    set: Vec<String>,
+}
+
+/// How client commands find the server and sign in.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Server")]
+pub(crate) struct Connect {
+    /// The server's URL (or UMPIRE_SERVER); without it, the one on this machine
+    #[arg(long, value_name = "URL")]
+    server: Option<String>,
+    /// The operator's token (or UMPIRE_TOKEN); without it, the one in the data directory
+    #[arg(long, value_name = "TOKEN")]
+    token: Option<String>,
+    /// The data directory of a server on this machine (or UMPIRE_DATA)
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Take any TLS certificate
+    #[arg(long)]
+    insecure: bool,
+    /// Trust the TLS certificates of this PEM file
+    #[arg(long, value_name = "FILE")]
+    ca: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Deploy the sample model, score it, and serve: the whole way in one command
+    Quickstart(quickstart::Quickstart),
+    /// Serve the services of a data directory
+    Serve(serve::Serve),
+    /// Deploy an ONNX model or a web service package
+    Deploy(deploy::Deploy),
+    /// Score rows of a CSV or JSON file
+    Score(score::Score),
+    /// List the services
+    Services(services::Services),
+    /// Show a service's keys, or make one anew
+    Keys(keys::Keys),
+    /// Delete a service
+    Delete(delete::Delete),
+    /// Let an earlier revision answer calls again
+    Rollback(rollback::Rollback),
+    /// Show the newest lines about a service and its containers
+    Logs(logs::Logs),
+    /// Print every setting with its value and where it comes from
+    Config(config::Config),
+    /// List or explain the codes of failures
+    Errors(errors::Errors),
+    /// Print the completion script of a shell
+    Completions(completions::Completions),
+    /// Hold one revision of a service; the server starts this
+    #[command(hide = true)]
+    Container,
+    /// Print the version
+    Version,
+}
+
+/// Runs the command of this process's arguments.
+pub(crate) fn main() -> ExitCode {
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    // A container does as little as it can before it confines itself.
+    if arguments.get(1).is_some_and(|word| word == "container") {
+        return containers::container::main(modules::registry());
+    }
+    let cli = Cli::parse_from(arguments);
+    let common = &cli.common;
+    let result = match cli.command {
+        Command::Quickstart(command) => command.run(common),
+        Command::Serve(command) => command.run(common),
+        Command::Deploy(command) => command.run(common),
+        Command::Score(command) => command.run(common),
+        Command::Services(command) => command.run(common),
+        Command::Keys(command) => command.run(common),
+        Command::Delete(command) => command.run(common),
+        Command::Rollback(command) => command.run(common),
+        Command::Logs(command) => command.run(common),
+        Command::Config(command) => command.run(common),
+        Command::Errors(command) => command.run(),
+        Command::Completions(command) => command.run(),
+        Command::Container => Err(Failure::Usage(
+            "a container is started by the server".to_owned(),
+        )),
+        Command::Version => {
+            term::line(concat!("umpire ", env!("CARGO_PKG_VERSION")));
+            Ok(())
+        }
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}
+
+impl Common {
+    /// The settings in force, with `flags` (setting, flag, text) strongest.
+    fn settings(&self, flags: Vec<(&'static str, String, String)>) -> Result<Effective, Failure> {
+        let mut sources = Sources::of_process(self.config.clone());
+        sources.set.clone_from(&self.set);
+        sources.flags = flags;
+        crate::config::load(&sources).map_err(Failure::Config)
+    }
+
+    /// The settings and a client by them.
+    fn connect(&self, connect: &Connect) -> Result<(Effective, Client), Failure> {
+        let mut flags = Vec::new();
+        flag(&mut flags, "server", "--server", connect.server.as_deref());
+        flag(&mut flags, "token", "--token", connect.token.as_deref());
+        let data = connect.data.as_ref().map(|p| p.to_string_lossy());
+        flag(&mut flags, "data", "--data", data.as_deref());
+        let effective = self.settings(flags)?;
+        let trust = Trust {
+            insecure: connect.insecure,
+            ca: connect.ca.clone(),
+        };
+        let client = Client::new(&effective.settings, &trust)?;
+        Ok((effective, client))
+    }
+}
+
+/// Adds a flag that was given to those that settings are loaded from.
+fn flag(
+    flags: &mut Vec<(&'static str, String, String)>,
+    name: &'static str,
+    written: &str,
+    value: Option<&str>,
+) {
+    if let Some(value) = value {
+        flags.push((name, written.to_owned(), value.to_owned()));
+    }
+}
+
+/// Prints a value as JSON.
+fn print_json(value: &impl serde::Serialize) -> Result<(), Failure> {
+    let text = serde_json::to_string_pretty(value).map_err(|e| Failure::Local(e.to_string()))?;
+    term::line(&text);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+}

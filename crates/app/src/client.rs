@@ -1,0 +1,337 @@
+//! The client commands' side of the HTTP APIs.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use ureq::http::{Method, Request, Response};
+use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
+use ureq::{Agent, Body, SendBody};
+use wire::arm_2017_01_01::{WebService, WebServiceKeys};
+use wire::umpire_v1::{
+    BlobStored, LogList, RevisionList, RollbackRequest, RotateRequest, ServiceList, ServiceView,
+    WhichKey,
+};
+
+use crate::config::Settings;
+use crate::exit::Failure;
+
+/// The version of the Resource Manager API that we speak.
+const ARM_VERSION: &str = "2017-01-01";
+/// What a server keeps in its data directory for clients on the same machine: its URL.
+pub(crate) const URL_FILE: &str = "server.url";
+/// The certificate of a server that made its own, beside it.
+pub(crate) const CERTIFICATE_FILE: &str = "tls/self-signed.pem";
+/// That certificate's key.
+pub(crate) const CERTIFICATE_KEY_FILE: &str = "tls/self-signed.key";
+/// The largest reply that is read.
+const REPLY_BYTES: u64 = 1 << 30;
+
+/// How a server is to be reached, beyond the settings.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Trust {
+    /// Take any certificate.
+    pub(crate) insecure: bool,
+    /// Trust these authorities alone.
+    pub(crate) ca: Option<PathBuf>,
+}
+
+/// A client of one server, signed in as its operator.
+pub(crate) struct Client {
+    agent: Agent,
+    base: String,
+    token: Option<String>,
+}
+
+/// Where a service stands in the Resource Manager's names.
+#[derive(Debug, Clone)]
+pub(crate) struct ServicePath {
+    /// The subscription.
+    pub(crate) subscription: String,
+    /// The resource group.
+    pub(crate) group: String,
+    /// The name.
+    pub(crate) name: String,
+}
+
+impl Client {
+    /// Finds server and token: the settings', else what a server on this machine keeps in its data
+    /// directory, else the default address.
+    pub(crate) fn new(settings: &Settings, trust: &Trust) -> Result<Client, Failure> {
+        let base = match &settings.server {
+            Some(url) => url.clone(),
+            None => match std::fs::read_to_string(settings.data.join(URL_FILE)) {
+                Ok(url) if !url.trim().is_empty() => url.trim().to_owned(),
+                _ => format!("http://{}", crate::config::Settings::default().listen),
+            },
+        };
+        let base = base.trim_end_matches('/').to_owned();
+        if !base.starts_with("http://") && !base.starts_with("https://") {
+            return Err(Failure::Usage(format!(
+                "the server \"{base}\" is not a URL: it begins with http:// or https://"
+            )));
+        }
+        let token = match &settings.token {
+            Some(token) => Some(token.clone()),
+            None => std::fs::read_to_string(store::operator_token_file(&settings.data))
+                .ok()
+                .map(|token| token.trim().to_owned()),
+        };
+        let agent = agent(settings, trust, &base)?;
+        Ok(Client { agent, base, token })
+    }
+
+    fn failure(&self, error: &ureq::Error) -> Failure {
+        Failure::Unreachable {
+            server: self.base.clone(),
+            problem: error.to_string(),
+        }
+    }
+
+    /// Sends a request signed in as the operator; a reply of 4xx or 5xx is a failure.
+    fn send(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<Response<Body>, Failure> {
+        let url = format!("{}{path}", self.base);
+        let reply = match body {
+            Some(value) => {
+                let bytes = serde_json::to_vec(value).map_err(|e| Failure::Local(e.to_string()))?;
+                let request = self
+                    .request(method, &url)
+                    .header("Content-Type", "application/json")
+                    .body(bytes);
+                self.agent
+                    .run(request.map_err(|e| Failure::Usage(e.to_string()))?)
+            }
+            None => {
+                let request = self.request(method, &url).body(());
+                self.agent
+                    .run(request.map_err(|e| Failure::Usage(e.to_string()))?)
+            }
+        };
+        checked(reply.map_err(|e| self.failure(&e))?)
+    }
+
+    fn request(&self, method: Method, url: &str) -> ureq::http::request::Builder {
+        let request = Request::builder().method(method).uri(url);
+        match &self.token {
+            Some(token) => request.header("Authorization", format!("Bearer {token}")),
+            None => request,
+        }
+    }
+
+    fn call<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<T, Failure> {
+        let reply = self.send(method, path, body)?;
+        self.json(reply)
+    }
+
+    fn json<T: DeserializeOwned>(&self, mut reply: Response<Body>) -> Result<T, Failure> {
+        let bytes = reply
+            .body_mut()
+            .with_config()
+            .limit(REPLY_BYTES)
+            .read_to_vec()
+            .map_err(|e| self.failure(&e))?;
+        serde_json::from_slice(&bytes).map_err(|e| Failure::Unreachable {
+            server: self.base.clone(),
+            problem: format!("its answer cannot be read: {e}"),
+        })
+    }
+
+    /// Uploads a file unless the server has it.
+    pub(crate) fn put_blob(&self, path: &Path, sha256: &str) -> Result<BlobStored, Failure> {
+        let url = format!("/umpire/v1/blobs/{sha256}");
+        match self.call(Method::GET, &url, None) {
+            Err(Failure::Server { status: 404, .. }) => {}
+            other => return other,
+        }
+        let file = File::open(path)
+            .map_err(|e| Failure::Local(format!("{} cannot be read: {e}", path.display())))?;
+        let request = self
+            .request(Method::PUT, &format!("{}{url}", self.base))
+            .header("Content-Type", "application/octet-stream")
+            .body(SendBody::from_owned_reader(file))
+            .map_err(|e| Failure::Usage(e.to_string()))?;
+        let reply = self.agent.run(request).map_err(|e| self.failure(&e))?;
+        self.json(checked(reply)?)
+    }
+
+    /// Creates or updates a service; answered when it scores.
+    pub(crate) fn put_service(
+        &self,
+        path: &ServicePath,
+        resource: &Value,
+    ) -> Result<WebService, Failure> {
+        self.call(Method::PUT, &arm_path(path, ""), Some(resource))
+    }
+
+    /// All services.
+    pub(crate) fn services(&self) -> Result<ServiceList, Failure> {
+        self.call(Method::GET, "/umpire/v1/services", None)
+    }
+
+    /// One service, by its name or id.
+    pub(crate) fn service(&self, name: &str) -> Result<ServiceView, Failure> {
+        self.call(Method::GET, &service_path(name, ""), None)
+    }
+
+    /// The two keys of a service.
+    pub(crate) fn keys(&self, name: &str) -> Result<WebServiceKeys, Failure> {
+        self.call(Method::GET, &service_path(name, "/keys"), None)
+    }
+
+    /// Makes one key anew.
+    pub(crate) fn rotate(&self, name: &str, key: WhichKey) -> Result<WebServiceKeys, Failure> {
+        let body = value(&RotateRequest { key })?;
+        self.call(Method::POST, &service_path(name, "/keys"), Some(&body))
+    }
+
+    /// Deletes a service.
+    pub(crate) fn delete(&self, name: &str) -> Result<(), Failure> {
+        self.send(Method::DELETE, &service_path(name, ""), None)
+            .map(drop)
+    }
+
+    /// The kept revisions.
+    pub(crate) fn revisions(&self, name: &str) -> Result<RevisionList, Failure> {
+        self.call(Method::GET, &service_path(name, "/revisions"), None)
+    }
+
+    /// Goes back to a revision.
+    pub(crate) fn rollback(&self, name: &str, to: Option<u64>) -> Result<ServiceView, Failure> {
+        let body = value(&RollbackRequest { to })?;
+        self.call(Method::POST, &service_path(name, "/rollback"), Some(&body))
+    }
+
+    /// The newest lines about a service.
+    pub(crate) fn logs(&self, name: &str, limit: usize) -> Result<LogList, Failure> {
+        let path = service_path(name, &format!("/logs?limit={limit}"));
+        self.call(Method::GET, &path, None)
+    }
+
+    /// Scores with an endpoint's key.
+    pub(crate) fn score(&self, url: &str, key: &str, body: &Value) -> Result<Value, Failure> {
+        let bytes = serde_json::to_vec(body).map_err(|e| Failure::Local(e.to_string()))?;
+        let request = Request::builder()
+            .method(Method::POST)
+            .uri(url)
+            .header("Authorization", format!("Bearer {key}"))
+            .header("Content-Type", "application/json")
+            .body(bytes)
+            .map_err(|e| Failure::Usage(e.to_string()))?;
+        let reply = self.agent.run(request).map_err(|e| self.failure(&e))?;
+        self.json(checked(reply)?)
+    }
+}
+
+fn value(body: &impl Serialize) -> Result<Value, Failure> {
+    serde_json::to_value(body).map_err(|e| Failure::Local(e.to_string()))
+}
+
+fn agent(settings: &Settings, trust: &Trust, base: &str) -> Result<Agent, Failure> {
+    let mut tls = TlsConfig::builder().disable_verification(trust.insecure);
+    let own = settings.data.join(CERTIFICATE_FILE);
+    let authorities = match &trust.ca {
+        Some(path) => Some(path.clone()),
+        // The server on this machine made its certificate itself.
+        None if base.starts_with("https://") && own.exists() => Some(own),
+        None => None,
+    };
+    if let Some(path) = authorities {
+        let pem = std::fs::read(&path)
+            .map_err(|e| Failure::Local(format!("{} cannot be read: {e}", path.display())))?;
+        let certificates: Vec<Certificate<'static>> = parse_pem(&pem)
+            .filter_map(|item| match item {
+                Ok(PemItem::Certificate(certificate)) => Some(certificate),
+                _ => None,
+            })
+            .collect();
+        if certificates.is_empty() {
+            return Err(Failure::Local(format!(
+                "{} holds no certificate",
+                path.display()
+            )));
+        }
+        tls = tls.root_certs(RootCerts::Specific(std::sync::Arc::new(certificates)));
+    }
+    let config = Agent::config_builder()
+        .http_status_as_error(false)
+        .timeout_connect(Some(Duration::from_secs(10)))
+        .user_agent(concat!("umpire/", env!("CARGO_PKG_VERSION")))
+        .tls_config(tls.build())
+        .build();
+    Ok(config.into())
+}
+
+/// A reply of 4xx or 5xx as a failure.
+fn checked(mut reply: Response<Body>) -> Result<Response<Body>, Failure> {
+    let status = reply.status().as_u16();
+    if status < 400 {
+        return Ok(reply);
+    }
+    let text = |name: &str| {
+        let value = reply.headers().get(name)?;
+        value.to_str().ok().map(str::to_owned)
+    };
+    let request_id = text("x-ms-request-id");
+    let retry_after = text("retry-after").and_then(|seconds| seconds.parse().ok());
+    let envelope = reply
+        .body_mut()
+        .read_to_vec()
+        .ok()
+        .and_then(|bytes| serde_json::from_slice(&bytes).ok());
+    Err(Failure::Server {
+        status,
+        reply: envelope,
+        request_id,
+        retry_after,
+    })
+}
+
+/// A path word, percent-encoded.
+fn encoded(text: &str) -> String {
+    let mut out = String::new();
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            out.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    out
+}
+
+fn service_path(name: &str, rest: &str) -> String {
+    format!("/umpire/v1/services/{}{rest}", encoded(name))
+}
+
+fn arm_path(path: &ServicePath, rest: &str) -> String {
+    format!(
+        "/subscriptions/{}/resourceGroups/{}/providers/Microsoft.MachineLearning/webServices/{}{rest}?api-version={ARM_VERSION}",
+        encoded(&path.subscription),
+        encoded(&path.group),
+        encoded(&path.name),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_encoded_as_one_path_word() {
+        assert_eq!(encoded("a b/c?ä"), "a%20b%2Fc%3F%C3%A4");
+        assert_eq!(service_path("x", "/keys"), "/umpire/v1/services/x/keys");
+    }
+}

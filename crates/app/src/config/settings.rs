@@ -1,0 +1,212 @@
+//! The one table of settings: key, type, default and what it does.
+
+use std::path::PathBuf;
+
+use super::values::{Cgroups, LogFormat, LogLevel, Size, Span, TlsMode, Value};
+
+/// What the loader needs to know of a setting.
+pub(crate) struct Key {
+    /// The dotted name in a file; `UMPIRE_` and the upper-case name with `_` for `.` in the
+    /// environment.
+    pub(crate) name: &'static str,
+    /// What it does.
+    pub(crate) help: &'static str,
+    /// Whether its value is shown as `"***"`.
+    pub(crate) secret: bool,
+}
+
+impl Key {
+    /// The variable's name.
+    pub(crate) fn variable(&self) -> String {
+        format!(
+            "UMPIRE_{}",
+            self.name.replace('.', "_").to_ascii_uppercase()
+        )
+    }
+}
+
+macro_rules! settings {
+    ($( $(#[doc = $help:literal])+ $name:literal $($secret:ident)? => $field:ident: $kind:ty = $default:expr; )+) => {
+        /// All settings, typed.
+        #[derive(Debug, Clone)]
+        pub(crate) struct Settings {
+            $( $(#[doc = $help])+ pub(crate) $field: $kind, )+
+        }
+
+        impl Default for Settings {
+            fn default() -> Self {
+                Settings { $($field: $default),+ }
+            }
+        }
+
+        /// The settings' names and helps, in the order in which they are printed.
+        pub(crate) static KEYS: &[Key] = &[$(
+            Key {
+                name: $name,
+                help: concat!($($help, "\n"),+),
+                secret: settings!(@secret $($secret)?),
+            }
+        ),+];
+
+        impl Settings {
+            /// Sets one by its text form.
+            pub(crate) fn set(&mut self, name: &str, text: &str) -> Result<(), String> {
+                match name {
+                    $($name => self.$field = <$kind as Value>::read(text)?,)+
+                    _ => return Err("no such setting".to_owned()),
+                }
+                Ok(())
+            }
+
+            /// The text form of one, as a file would have it.
+            pub(crate) fn show(&self, name: &str) -> Option<String> {
+                match name {
+                    $($name => Some(self.$field.show()),)+
+                    _ => None,
+                }
+            }
+        }
+    };
+    (@secret) => { false };
+    (@secret secret) => { true };
+}
+
+settings! {
+    /// The address to listen on; port 0 takes a free one and says which.
+    "listen" => listen: String = "127.0.0.1:8420".to_owned();
+    /// The data directory: ledger, blobs, secrets.
+    "data" => data: PathBuf = PathBuf::from("./umpire-data");
+    /// The key that seals secrets; a file of 32 bytes or 64 hexadecimal digits. Without one, a key
+    /// is made in the data directory.
+    "master_key_file" => master_key_file: Option<PathBuf> = None;
+    /// The start of URLs in replies, where it is not what requests say (`https://ml.example.com`).
+    "public_url" => public_url: Option<String> = None;
+    /// Proxies whose `Forwarded` and `X-Forwarded-` headers are believed: addresses and ranges.
+    "trusted_proxies" => trusted_proxies: Vec<edge::AddressRange> = Vec::new();
+    /// Whether API documents are read without a key.
+    "public_docs" => public_docs: bool = true;
+    /// Whether `/metrics` is read without the operator's token.
+    "public_metrics" => public_metrics: bool = true;
+    /// Origins whose pages may score (`https://app.example.com`, or `*`).
+    "cors_origins" => cors_origins: Vec<String> = Vec::new();
+    /// The subscription that services belong to unless a deploy says otherwise.
+    "subscription" => subscription: String = "00000000-0000-0000-0000-000000000000".to_owned();
+    /// How long calls under way may finish after SIGTERM.
+    "drain" => drain: Span = secs(30);
+    /// The server that client commands talk to.
+    "server" => server: Option<String> = None;
+    /// The operator's token that client commands sign in with; without it, the one in the data
+    /// directory.
+    "token" secret => token: Option<String> = None;
+
+    /// The certificate chain, a PEM file.
+    "tls.cert" => tls_cert: Option<PathBuf> = None;
+    /// The certificate's private key, a PEM file.
+    "tls.key" => tls_key: Option<PathBuf> = None;
+    /// `self-signed` makes a certificate at start, for development.
+    "tls.mode" => tls_mode: TlsMode = TlsMode::Files;
+
+    /// `text`, `json`, or `auto`: text on a terminal, else JSON lines.
+    "log.format" => log_format: LogFormat = LogFormat::Auto;
+    /// The least level: `error`, `warn`, `info`, `debug`.
+    "log.level" => log_level: LogLevel = LogLevel::Info;
+    /// Whether each call gets a line.
+    "log.access" => log_access: bool = true;
+
+    /// The largest scoring body.
+    "limits.body" => limit_body: Size = Size(16 << 20);
+    /// The time for a body to arrive.
+    "limits.body_timeout" => limit_body_time: Span = secs(30);
+    /// The time for a request's head to arrive.
+    "limits.header_timeout" => limit_head_time: Span = secs(10);
+    /// How long a connection may be idle between requests.
+    "limits.idle_timeout" => limit_idle_time: Span = secs(75);
+    /// How long a client may take none of a reply's bytes.
+    "limits.write_timeout" => limit_write_time: Span = secs(60);
+    /// Bytes of bodies held at once, of all calls together.
+    "limits.buffered_bytes" => limit_buffered: Size = Size(256 << 20);
+    /// Scoring calls under way at once, of all endpoints together.
+    "limits.calls_under_way" => limit_calls: usize = 1000;
+    /// Connections at once.
+    "limits.connections" => limit_connections: usize = 4096;
+    /// The largest web service definition.
+    "limits.definition" => limit_definition: Size = Size(16 << 20);
+    /// The largest blob that can be uploaded.
+    "limits.blob" => limit_blob: Size = Size(4 << 30);
+    /// `maxConcurrentCalls` may not be more than this.
+    "limits.max_concurrent_calls" => limit_max_concurrent_calls: usize = 200;
+    /// Rows of one scoring request.
+    "limits.rows" => limit_rows: usize = 100_000;
+    /// Columns of one table.
+    "limits.columns" => limit_columns: usize = 4096;
+    /// The longest cell.
+    "limits.cell" => limit_cell: Size = Size(1 << 20);
+
+    /// The time for a scoring call, from its head to its reply.
+    "scoring.timeout" => scoring_timeout: Span = secs(60);
+
+    /// The command that runs a container; without one, this binary. A wrapper may stand before it.
+    "containers.command" => container_command: Vec<String> = Vec::new();
+    /// The memory of one container.
+    "containers.memory_quota" => container_memory_quota: Size = Size(1 << 30);
+    /// Containers at once; 0 derives it from the machine's memory and processors.
+    "containers.slots" => container_slots: usize = 0;
+    /// Containers starting at once.
+    "containers.starting" => container_starting: usize = 4;
+    /// Containers starting at once for one service.
+    "containers.starting_per_service" => container_starting_per_service: usize = 2;
+    /// Calls that one container admits at once.
+    "containers.calls_per_container" => container_calls: usize = 20;
+    /// Calls that one container runs at once; 0 is the number of processors.
+    "containers.compute_threads" => container_compute_threads: usize = 0;
+    /// Containers kept ready for each service.
+    "containers.min_instances" => container_min_instances: usize = 0;
+    /// Containers of one service at once; 0 is as many as there are slots.
+    "containers.max_instances" => container_max_instances: usize = 0;
+    /// How long a call waits for a container.
+    "containers.start_wait" => container_start_wait: Span = secs(15);
+    /// How long a container may take to become ready.
+    "containers.start_limit" => container_start_limit: Span = secs(60);
+    /// How long a container without calls is kept.
+    "containers.idle" => container_idle: Span = secs(600);
+    /// How often a container says that it lives.
+    "containers.heartbeat" => container_heartbeat: Span = secs(1);
+    /// Silence after which a container counts as lost.
+    "containers.silent_after" => container_silent_after: Span = secs(5);
+    /// Free memory of the machine below which no container is started.
+    "containers.min_free_memory" => container_min_free_memory: Size = Size(64 << 20);
+    /// `auto` uses control groups where they can be written; `off` never.
+    "containers.cgroup" => container_cgroup: Cgroups = Cgroups::Auto;
+}
+
+const fn secs(seconds: u64) -> Span {
+    Span(std::time::Duration::from_secs(seconds))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_default_reads_back_from_its_text_form() {
+        let settings = Settings::default();
+        for key in KEYS {
+            let shown = settings.show(key.name).expect("a key of the table");
+            let value: toml::Table = format!("x = {shown}").parse().expect("TOML");
+            let text = super::super::load::text_of(&value["x"]).expect("a text form");
+            let mut other = Settings::default();
+            other.set(key.name, &text).expect("reads back");
+            assert_eq!(other.show(key.name), Some(shown), "{}", key.name);
+            assert!(!key.help.trim().is_empty());
+        }
+    }
+
+    #[test]
+    fn variables_do_not_collide() {
+        let mut names: Vec<String> = KEYS.iter().map(Key::variable).collect();
+        names.sort();
+        let count = names.len();
+        names.dedup();
+        assert_eq!(names.len(), count);
+    }
+}

@@ -1,0 +1,80 @@
+//! What can be asked of this server, by name, and which function answers it.
+
+use faults::Fault;
+
+use crate::reply::Reply;
+use crate::stack::Call;
+use crate::{admin, arm, health, score};
+
+/// One thing that can be asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Action {
+    ExecuteInWorkspace,
+    ExecuteInSubscription,
+    ScoreV1,
+    SwaggerInWorkspace,
+    SwaggerInSubscription,
+    ApiDocument,
+    PutWebService,
+    GetWebService,
+    DeleteWebService,
+    ListWebServiceKeys,
+    ListWebServicesOfGroup,
+    ListWebServicesOfSubscription,
+    PutBlob,
+    HasBlob,
+    ListWorkspaces,
+    PutWorkspace,
+    ListServices,
+    GetService,
+    DeleteService,
+    GetKeys,
+    RotateKey,
+    ListRevisions,
+    Rollback,
+    ReadLogs,
+    Live,
+    Ready,
+    Metrics,
+}
+
+impl Action {
+    /// Answers the call. The arms that are not scoring are boxed, so that the future of a scoring
+    /// call stays small.
+    pub(crate) async fn run(self, call: &mut Call<'_>) -> Result<Reply, Fault> {
+        use scoring::Family::{Subscription, Workspace};
+        match self {
+            Action::ExecuteInWorkspace => score::execute::execute(call, Workspace).await,
+            Action::ExecuteInSubscription => score::execute::execute(call, Subscription).await,
+            Action::ScoreV1 => score::v1::score(call).await,
+            Action::SwaggerInWorkspace => Box::pin(score::swagger_json(call, Workspace)).await,
+            Action::SwaggerInSubscription => {
+                Box::pin(score::swagger_json(call, Subscription)).await
+            }
+            Action::ApiDocument => Box::pin(score::api_document(call)).await,
+            Action::PutWebService => Box::pin(arm::put(call)).await,
+            Action::GetWebService => Box::pin(arm::get(call)).await,
+            Action::DeleteWebService => Box::pin(arm::delete(call)).await,
+            Action::ListWebServiceKeys => Box::pin(arm::list_keys(call)).await,
+            Action::ListWebServicesOfGroup => Box::pin(arm::list_of_group(call)).await,
+            Action::ListWebServicesOfSubscription => {
+                Box::pin(arm::list_of_subscription(call)).await
+            }
+            Action::PutBlob => Box::pin(admin::blobs::put(call)).await,
+            Action::HasBlob => Box::pin(admin::blobs::has(call)).await,
+            Action::ListWorkspaces => admin::workspaces::list(call),
+            Action::PutWorkspace => Box::pin(admin::workspaces::put(call)).await,
+            Action::ListServices => Box::pin(admin::services::list(call)).await,
+            Action::GetService => Box::pin(admin::services::get(call)).await,
+            Action::DeleteService => Box::pin(admin::services::delete(call)).await,
+            Action::GetKeys => Box::pin(admin::services::keys(call)).await,
+            Action::RotateKey => Box::pin(admin::services::rotate(call)).await,
+            Action::ListRevisions => Box::pin(admin::services::revisions(call)).await,
+            Action::Rollback => Box::pin(admin::services::rollback(call)).await,
+            Action::ReadLogs => Box::pin(admin::services::logs(call)).await,
+            Action::Live => Ok(health::live()),
+            Action::Ready => health::ready(call),
+            Action::Metrics => health::metrics(call),
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! Resource Manager's `Microsoft.MachineLearning/webServices`: PUT, GET, DELETE, lists and keys.
+//!
+//! The order of the checks: path, api-version, credentials, look-up, query, body.
+
+use faults::{Fault, bad_argument};
+use http::StatusCode;
+use manage::{ApiVersion, Page, Principal, ServiceView};
+use store::ResourceName;
+use wire::arm_2017_01_01::{RESOURCE_TYPE, WebService, WebServiceKeys, WebServiceList};
+
+use crate::extract;
+use crate::reply::Reply;
+use crate::stack::Call;
+
+/// Services of one page of a list.
+const PAGE: usize = 100;
+
+/// `PUT …/webServices/{name}`: answered when the service scores, or has failed.
+pub(crate) async fn put(call: &mut Call<'_>) -> Result<Reply, Fault> {
+    let (version, principal) = enter(call)?;
+    let name = resource_name(call);
+    extract::check_json_headers(&call.head.headers)?;
+    let (limit, deadline) = {
+        let options = &call.gateway.options;
+        (options.definition_limit, call.started + options.body_time)
+    };
+    call.body.check_declared(limit)?;
+    let scorer = &call.gateway.scorer;
+    let mut buffer = scorer.reserve_buffer(call.body.declared().unwrap_or(0))?;
+    let body = call
+        .body
+        .whole(limit, deadline, |bytes| buffer.cover(bytes))
+        .await?;
+    let deployed = call.gateway.manager.deploy(&principal, name, body).await?;
+    let status = match deployed.created {
+        true => StatusCode::CREATED,
+        false => StatusCode::OK,
+    };
+    Reply::json(
+        status,
+        &resource(&deployed.service, version, &call.base_url()),
+    )
+}
+
+/// `GET …/webServices/{name}`.
+pub(crate) async fn get(call: &Call<'_>) -> Result<Reply, Fault> {
+    let (version, principal) = enter(call)?;
+    let name = resource_name(call);
+    let service = call.gateway.manager.get(&principal, &name).await?;
+    Reply::json(
+        StatusCode::OK,
+        &resource(&service, version, &call.base_url()),
+    )
+}
+
+/// `DELETE …/webServices/{name}`: done when it answers, so there is no operation to poll; the same
+/// answer for a service that is not there.
+pub(crate) async fn delete(call: &Call<'_>) -> Result<Reply, Fault> {
+    let (_, principal) = enter(call)?;
+    let name = resource_name(call);
+    call.gateway.manager.delete(&principal, &name).await?;
+    Ok(Reply::empty(StatusCode::NO_CONTENT))
+}
+
+/// `…/webServices/{name}/listKeys`.
+pub(crate) async fn list_keys(call: &Call<'_>) -> Result<Reply, Fault> {
+    let (_, principal) = enter(call)?;
+    let name = resource_name(call);
+    let [primary, secondary] = call.gateway.manager.keys(&principal, &name).await?;
+    Reply::json(StatusCode::OK, &WebServiceKeys { primary, secondary })
+}
+
+/// `GET …/resourceGroups/{group}/…/webServices`.
+pub(crate) async fn list_of_group(call: &Call<'_>) -> Result<Reply, Fault> {
+    list(call, Some(&call.word(1))).await
+}
+
+/// `GET /subscriptions/{subscription}/…/webServices`.
+pub(crate) async fn list_of_subscription(call: &Call<'_>) -> Result<Reply, Fault> {
+    list(call, None).await
+}
+
+async fn list(call: &Call<'_>, group: Option<&str>) -> Result<Reply, Fault> {
+    let (_, principal) = enter(call)?;
+    let after = call.query("$skiptoken");
+    let page = call
+        .gateway
+        .manager
+        .list(&principal, &call.word(0), group, after.as_deref(), PAGE)
+        .await?;
+    Reply::json(StatusCode::OK, &listed(call, &page))
+}
+
+/// The api-version, which this API requires, and then who calls.
+fn enter(call: &Call<'_>) -> Result<(ApiVersion, Principal), Fault> {
+    let given = call.query("api-version");
+    let version = given
+        .as_deref()
+        .and_then(ApiVersion::parse)
+        .ok_or_else(|| {
+            let shown = given.as_deref().map_or("(none)".into(), extract::shortened);
+            bad_argument::bad_version_call(shown)
+        })?;
+    let principal = call.gateway.manager.authorize(call.credential())?;
+    Ok((version, principal))
+}
+
+fn resource_name(call: &Call<'_>) -> ResourceName {
+    ResourceName {
+        subscription: call.word(0).into_owned(),
+        resource_group: call.word(1).into_owned(),
+        name: call.word(2).into_owned(),
+    }
+}
+
+fn resource(service: &ServiceView, version: ApiVersion, base: &str) -> WebService {
+    shaped(service, service.properties(version, base).into())
+}
+
+fn shaped(service: &ServiceView, properties: serde_json::Value) -> WebService {
+    WebService {
+        id: service.resource_id(),
+        name: service.entry.service_name.name.clone(),
+        kind: RESOURCE_TYPE.to_owned(),
+        location: service.entry.location.clone(),
+        tags: service.tags(),
+        properties,
+    }
+}
+
+fn listed(call: &Call<'_>, page: &Page) -> WebServiceList {
+    let base = call.base_url();
+    let value = page
+        .services
+        .iter()
+        .map(|service| shaped(service, service.listed_properties(&base).into()))
+        .collect();
+    let next_link = page.next.as_ref().map(|next| {
+        format!(
+            "{base}{}?api-version={}&$skiptoken={}",
+            call.head.uri.path(),
+            extract::encode(&call.query("api-version").unwrap_or_default()),
+            extract::encode(next)
+        )
+    });
+    WebServiceList { value, next_link }
+}

@@ -1,0 +1,39 @@
+//! Health and metrics.
+
+use std::sync::atomic::Ordering::Relaxed;
+
+use bytes::Bytes;
+use faults::{Class, Fault};
+use http::StatusCode;
+use http::header::HeaderValue;
+
+use crate::admin;
+use crate::reply::Reply;
+use crate::stack::Call;
+
+const PLAIN: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
+const OPEN_METRICS: HeaderValue =
+    HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
+
+/// The process runs.
+pub(crate) fn live() -> Reply {
+    Reply::text(StatusCode::OK, PLAIN, Bytes::from_static(b"ok\n"))
+}
+
+/// Calls are taken; not before all is up, and not once the end has begun.
+pub(crate) fn ready(call: &Call<'_>) -> Result<Reply, Fault> {
+    if call.gateway.ready.load(Relaxed) {
+        Ok(live())
+    } else {
+        Err(Fault::bare(Class::ServiceUnavailable).because("not ready"))
+    }
+}
+
+/// All series, open unless `public_metrics` is off.
+pub(crate) fn metrics(call: &Call<'_>) -> Result<Reply, Fault> {
+    if !call.gateway.options.public_metrics {
+        admin::authorize(call)?;
+    }
+    let text = call.gateway.telemetry.encode_metrics();
+    Ok(Reply::text(StatusCode::OK, OPEN_METRICS, text.into()))
+}

@@ -1,0 +1,134 @@
+//! The one HTTP edge: the stack, the extractors, the replies and a folder per API.
+//!
+//! A request comes in through `server` (connections, TLS), passes `stack` (id, route, panic guard,
+//! observation) and is answered by a handler of `score`, `arm`, `admin` or `health`; each parses
+//! what it needs with `extract` and `body`, makes one call into the interior, and wraps the result.
+//! Every failure, of whatever origin, becomes a reply in `reply::of_fault` and nowhere else.
+
+mod action;
+mod admin;
+mod arm;
+mod body;
+mod cors;
+mod extract;
+mod health;
+mod io;
+mod origin;
+mod reply;
+mod request_id;
+mod routes;
+mod score;
+mod server;
+mod stack;
+mod tls;
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+pub use origin::AddressRange;
+pub use server::Ended;
+pub use tls::{TlsProblem, tls_config};
+
+/// How the edge behaves.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The start of URLs in replies, where it is not to be taken from requests.
+    pub public_url: Option<String>,
+    /// Proxies whose headers about the original request are believed.
+    pub trusted_proxies: Vec<AddressRange>,
+    /// Whether API documents are read without a key.
+    pub public_docs: bool,
+    /// Whether metrics are read without the operator's token.
+    pub public_metrics: bool,
+    /// Origins whose pages may score; `*` is all, none is off.
+    pub cors_origins: Vec<String>,
+    /// The largest scoring body, in bytes.
+    pub body_limit: usize,
+    /// The largest web service definition, in bytes.
+    pub definition_limit: usize,
+    /// The largest blob, in bytes.
+    pub blob_limit: u64,
+    /// The time for a scoring or management body to arrive.
+    pub body_time: Duration,
+    /// The time for a scoring call, from its head to its reply.
+    pub score_time: Duration,
+    /// The time for a request's head to arrive.
+    pub head_time: Duration,
+    /// How long a connection may be idle between requests.
+    pub idle_time: Duration,
+    /// How long a client may take none of a reply's bytes.
+    pub write_time: Duration,
+    /// Connections at once.
+    pub max_connections: usize,
+    /// Certificate and key; plain HTTP without.
+    pub tls: Option<Arc<rustls::ServerConfig>>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options {
+            public_url: None,
+            trusted_proxies: Vec::new(),
+            public_docs: true,
+            public_metrics: true,
+            cors_origins: Vec::new(),
+            body_limit: 16 << 20,
+            definition_limit: 16 << 20,
+            blob_limit: 4 << 30,
+            body_time: Duration::from_secs(30),
+            score_time: Duration::from_secs(60),
+            head_time: Duration::from_secs(10),
+            idle_time: Duration::from_secs(75),
+            write_time: Duration::from_secs(60),
+            max_connections: 4096,
+            tls: None,
+        }
+    }
+}
+
+/// The interior that the edge stands over.
+pub struct Interior {
+    /// Scoring.
+    pub scorer: scoring::Scorer,
+    /// Management.
+    pub manager: manage::Manager,
+    /// State, for API documents.
+    pub store: Arc<store::Store>,
+    /// Logs and metrics.
+    pub telemetry: telemetry::Telemetry,
+}
+
+/// The edge: everything that answers requests. Clones share everything.
+#[derive(Clone)]
+pub struct Edge(Arc<Gateway>);
+
+/// What handlers reach.
+pub(crate) struct Gateway {
+    pub(crate) options: Options,
+    pub(crate) scorer: scoring::Scorer,
+    pub(crate) manager: manage::Manager,
+    pub(crate) store: Arc<store::Store>,
+    pub(crate) telemetry: telemetry::Telemetry,
+    pub(crate) ready: AtomicBool,
+}
+
+impl Edge {
+    /// An edge over this interior. It is not ready until [`Edge::set_ready`] says so.
+    pub fn new(interior: Interior, options: Options) -> Edge {
+        let Interior {
+            scorer,
+            manager,
+            store,
+            telemetry,
+        } = interior;
+        Edge(Arc::new(Gateway {
+            options,
+            scorer,
+            manager,
+            store,
+            telemetry,
+            ready: AtomicBool::new(false),
+        }))
+    }
+}

@@ -1,0 +1,207 @@
+//! Under which URL the caller reached this server, for the URLs that replies hold.
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+
+use http::header::{FORWARDED, HOST, HeaderMap, HeaderName};
+use http::{Uri, request};
+
+use crate::extract::text;
+
+static FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+static FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+
+/// A range of addresses: `10.0.0.0/8`, `::1`, ...
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AddressRange {
+    base: IpAddr,
+    bits: u8,
+}
+
+impl std::str::FromStr for AddressRange {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (address, bits) = match text.split_once('/') {
+            Some((address, bits)) => (address, Some(bits)),
+            None => (text, None),
+        };
+        let base: IpAddr = address
+            .parse()
+            .map_err(|_| format!("{address:?} is not an IP address"))?;
+        let most = if base.is_ipv4() { 32 } else { 128 };
+        let bits = match bits {
+            None => most,
+            Some(bits) => bits
+                .parse()
+                .ok()
+                .filter(|b| *b <= most)
+                .ok_or_else(|| format!("/{bits} is not between /0 and /{most}"))?,
+        };
+        Ok(AddressRange { base, bits })
+    }
+}
+
+impl fmt::Display for AddressRange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.base, self.bits)
+    }
+}
+
+impl AddressRange {
+    /// Whether the address lies in the range; an IPv4 address that came over an IPv6 socket counts
+    /// as what it is.
+    pub fn contains(&self, address: IpAddr) -> bool {
+        let same = |a: u128, b: u128, width: u8| {
+            let shift = u32::from(width - self.bits);
+            a.checked_shr(shift).unwrap_or(0) == b.checked_shr(shift).unwrap_or(0)
+        };
+        match (self.base, address.to_canonical()) {
+            (IpAddr::V4(base), IpAddr::V4(a)) => {
+                same(u32::from(base).into(), u32::from(a).into(), 32)
+            }
+            (IpAddr::V6(base), IpAddr::V6(a)) => same(base.into(), a.into(), 128),
+            _ => false,
+        }
+    }
+}
+
+/// The start of every URL in a reply: `public_url` where it is set, else what the request says.
+/// Proxies' headers count only from addresses that are trusted. Without a usable host it is the
+/// listener's own address.
+pub(crate) fn base_url(
+    head: &request::Parts,
+    public_url: Option<&str>,
+    trusted: &[AddressRange],
+    peer: IpAddr,
+    local: SocketAddr,
+    tls: bool,
+) -> String {
+    if let Some(url) = public_url {
+        return url.trim_end_matches('/').to_owned();
+    }
+    let mut scheme = if tls { "https" } else { "http" };
+    let mut host = own_host(&head.headers, &head.uri);
+    if trusted.iter().any(|range| range.contains(peer)) {
+        let (proto, through) = forwarded(&head.headers);
+        match proto {
+            Some(p) if p.eq_ignore_ascii_case("https") => scheme = "https",
+            Some(p) if p.eq_ignore_ascii_case("http") => scheme = "http",
+            _ => {}
+        }
+        host = through.or(host);
+    }
+    match host.filter(|h| is_host(h)) {
+        Some(host) => format!("{scheme}://{host}"),
+        None => format!("{scheme}://{local}"),
+    }
+}
+
+fn own_host<'h>(headers: &'h HeaderMap, uri: &'h Uri) -> Option<&'h str> {
+    uri.authority()
+        .map(|a| a.as_str())
+        .or_else(|| text(headers, &HOST))
+}
+
+/// Protocol and host of the first hop that a proxy tells of: `Forwarded` (RFC 7239), else the
+/// `X-Forwarded-` headers.
+fn forwarded(headers: &HeaderMap) -> (Option<&str>, Option<&str>) {
+    if let Some(value) = text(headers, &FORWARDED) {
+        let hop = value.split(',').next().unwrap_or_default();
+        let (mut proto, mut host) = (None, None);
+        for pair in hop.split(';') {
+            let Some((name, value)) = pair.trim().split_once('=') else {
+                continue;
+            };
+            let value = value.trim_matches('"');
+            if name.eq_ignore_ascii_case("proto") {
+                proto = Some(value);
+            } else if name.eq_ignore_ascii_case("host") {
+                host = Some(value);
+            }
+        }
+        return (proto, host);
+    }
+    let first = |name| text(headers, name).and_then(|v| v.split(',').next().map(str::trim));
+    (first(&FORWARDED_PROTO), first(&FORWARDED_HOST))
+}
+
+/// Whether a text may stand as the host of a URL: names, addresses, a port; nothing that could
+/// carry markup or another part of a URL.
+fn is_host(host: &str) -> bool {
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || b"-._:[]".contains(&b);
+    !host.is_empty() && host.len() <= 260 && host.bytes().all(allowed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn base(headers: &[(&str, &str)], trusted: &[&str]) -> String {
+        let mut request = http::Request::builder().uri("/x");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let (head, ()) = request.body(()).unwrap().into_parts();
+        let trusted: Vec<AddressRange> = trusted.iter().map(|t| t.parse().unwrap()).collect();
+        let local = "127.0.0.1:8420".parse().unwrap();
+        base_url(
+            &head,
+            None,
+            &trusted,
+            "10.1.2.3".parse().unwrap(),
+            local,
+            false,
+        )
+    }
+
+    #[test]
+    fn the_host_header_counts_and_a_bad_one_does_not() {
+        assert_eq!(
+            base(&[("host", "a.example:80")], &[]),
+            "http://a.example:80"
+        );
+        assert_eq!(base(&[("host", "a/b@c")], &[]), "http://127.0.0.1:8420");
+        assert_eq!(base(&[], &[]), "http://127.0.0.1:8420");
+    }
+
+    #[test]
+    fn proxies_headers_count_from_trusted_proxies_only() {
+        let xf = [
+            ("host", "inner"),
+            ("x-forwarded-proto", "https"),
+            ("x-forwarded-host", "outer.example, other"),
+        ];
+        assert_eq!(base(&xf, &[]), "http://inner");
+        assert_eq!(base(&xf, &["192.168.0.0/16"]), "http://inner");
+        assert_eq!(base(&xf, &["10.0.0.0/8"]), "https://outer.example");
+        let forwarded = [
+            ("host", "inner"),
+            (
+                "forwarded",
+                "for=1.2.3.4; Proto=https;host=\"f.example\", for=5",
+            ),
+        ];
+        assert_eq!(base(&forwarded, &["10.1.2.3"]), "https://f.example");
+    }
+
+    #[test]
+    fn ranges_parse_and_contain() {
+        let range = |t: &str| t.parse::<AddressRange>();
+        assert!(
+            range("0.0.0.0/0")
+                .unwrap()
+                .contains("9.9.9.9".parse().unwrap())
+        );
+        assert!(range("::1").unwrap().contains("::1".parse().unwrap()));
+        assert!(!range("::1").unwrap().contains("127.0.0.1".parse().unwrap()));
+        assert!(
+            range("127.0.0.0/8")
+                .unwrap()
+                .contains("::ffff:127.0.0.1".parse().unwrap())
+        );
+        for wrong in ["x", "10.0.0.0/33", "10.0.0.0/", "::/129"] {
+            assert!(range(wrong).is_err(), "{wrong}");
+        }
+    }
+}

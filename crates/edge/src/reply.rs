@@ -1,0 +1,140 @@
+//! The one place where replies are made, and the one function that turns any failure into one.
+
+use std::sync::LazyLock;
+
+use bytes::Bytes;
+use faults::{Fault, Language, render};
+use http::header::{
+    ALLOW, CONTENT_LANGUAGE, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE,
+};
+use http::{HeaderMap, StatusCode};
+use serde::Serialize;
+
+/// JSON, as classic services said it.
+pub(crate) const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=utf-8");
+
+/// `x-ms-request-id`, on every reply.
+pub(crate) static REQUEST_ID: HeaderName = HeaderName::from_static("x-ms-request-id");
+/// `x-ms-client-request-id`, echoed.
+pub(crate) static CLIENT_REQUEST_ID: HeaderName = HeaderName::from_static("x-ms-client-request-id");
+/// `x-ms-error-code`, on every failure.
+pub(crate) static ERROR_CODE: HeaderName = HeaderName::from_static("x-ms-error-code");
+
+static CHALLENGE: LazyLock<HeaderValue> = LazyLock::new(|| HeaderValue::from_static("Bearer"));
+
+/// A reply before the headers that every reply has.
+#[derive(Debug)]
+pub(crate) struct Reply {
+    pub(crate) status: StatusCode,
+    /// `Content-Type` and what else this reply has.
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+}
+
+impl Reply {
+    /// 200 with a JSON text.
+    pub(crate) fn json_text(body: Bytes) -> Reply {
+        Reply::text(StatusCode::OK, JSON, body)
+    }
+
+    /// A JSON value with a status.
+    pub(crate) fn json(status: StatusCode, value: &impl Serialize) -> Result<Reply, Fault> {
+        let body = serde_json::to_vec(value).map_err(|e| {
+            faults::internal_error::unknown_error()
+                .because("a reply does not serialize")
+                .because(e)
+        })?;
+        Ok(Reply::text(status, JSON, body.into()))
+    }
+
+    /// Any text.
+    pub(crate) fn text(status: StatusCode, kind: HeaderValue, body: Bytes) -> Reply {
+        // Room for what `stack` adds, so that the map grows once.
+        let mut headers = HeaderMap::with_capacity(6);
+        headers.insert(CONTENT_TYPE, kind);
+        Reply {
+            status,
+            headers,
+            body,
+        }
+    }
+
+    /// No body.
+    pub(crate) fn empty(status: StatusCode) -> Reply {
+        Reply {
+            status,
+            headers: HeaderMap::with_capacity(6),
+            body: Bytes::new(),
+        }
+    }
+
+    pub(crate) fn with(mut self, name: HeaderName, value: HeaderValue) -> Reply {
+        self.headers.insert(name, value);
+        self
+    }
+}
+
+/// Any failure as a reply: the class's status, the envelope in the reader's language, and the
+/// headers that belong to it. The framework's own failures (unknown path or method, a body that is
+/// too large or too slow, a panic) come here as faults like all others.
+pub(crate) fn of_fault(fault: &Fault, language: Language) -> Reply {
+    let rendered = render(fault, language);
+    let status = StatusCode::from_u16(rendered.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut reply = Reply::text(status, JSON, rendered.body.into());
+    let headers = &mut reply.headers;
+    headers.insert(
+        CONTENT_LANGUAGE,
+        HeaderValue::from_static(rendered.language.tag()),
+    );
+    if let Ok(code) = HeaderValue::from_str(&rendered.error_code) {
+        headers.insert(&ERROR_CODE, code);
+    }
+    if let Some(seconds) = rendered.retry_after_secs {
+        headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    if status == StatusCode::UNAUTHORIZED {
+        headers.insert(WWW_AUTHENTICATE, CHALLENGE.clone());
+    }
+    reply
+}
+
+/// [`of_fault`] for a path that is known and a method that is not: `Allow` names those that are.
+pub(crate) fn of_unknown_method(fault: &Fault, language: Language, allow: &str) -> Reply {
+    let mut reply = of_fault(fault, language);
+    if let Ok(allow) = HeaderValue::from_str(allow) {
+        reply.headers.insert(ALLOW, allow);
+    }
+    reply
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use faults::Class;
+    use std::time::Duration;
+
+    #[test]
+    fn every_class_becomes_a_reply_with_its_status_and_code() {
+        for class in Class::ALL {
+            let reply = of_fault(&Fault::bare(*class), Language::English);
+            assert_eq!(reply.status.as_u16(), class.status());
+            assert_eq!(reply.headers[&ERROR_CODE], class.name());
+            assert_eq!(reply.headers[CONTENT_LANGUAGE], "en");
+            let body: wire::error::ErrorReply = serde_json::from_slice(&reply.body).unwrap();
+            assert_eq!(body.error.code, class.name());
+            assert!(body.error.details.is_empty());
+        }
+    }
+
+    #[test]
+    fn a_throttle_says_when_to_come_back_and_the_private_cause_stays_private() {
+        let fault = faults::service_unavailable::request_throttled("e", "20")
+            .because("secret")
+            .retry_after(Duration::from_millis(1500));
+        let reply = of_fault(&fault, Language::TraditionalChinese);
+        assert_eq!(reply.headers[RETRY_AFTER], "2");
+        assert_eq!(reply.headers[CONTENT_LANGUAGE], "zh-TW");
+        assert_eq!(reply.headers[&ERROR_CODE], "RequestThrottled");
+        assert!(!String::from_utf8_lossy(&reply.body).contains("secret"));
+    }
+}

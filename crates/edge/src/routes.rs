@@ -1,0 +1,292 @@
+//! The one table of routes, and how a path finds its row.
+//!
+//! Not a tree of patterns: classic clients write path words in any case, join a base URL that ends
+//! in a slash (`…//execute`), and leave ids empty, which must be answered by name
+//! (`MissingWorkspaceId`) and not by an unknown path. A row is compared word by word; the rows of
+//! scoring stand first.
+
+use http::Method;
+
+use telemetry::Surface;
+use telemetry::Surface::{Admin, Docs, Http, Manage, Score};
+
+use crate::action::Action;
+use crate::action::Action::*;
+
+/// One path and what its methods do.
+pub(crate) struct Route {
+    /// The path with `{holes}`; what logs call it.
+    pub(crate) template: &'static str,
+    /// The surface of its failures.
+    pub(crate) surface: Surface,
+    /// What each method does. `HEAD` goes where `GET` goes.
+    pub(crate) methods: &'static [(Method, Action)],
+}
+
+const fn route(
+    template: &'static str,
+    surface: Surface,
+    methods: &'static [(Method, Action)],
+) -> Route {
+    Route {
+        template,
+        surface,
+        methods,
+    }
+}
+
+const GET: Method = Method::GET;
+const PUT: Method = Method::PUT;
+const POST: Method = Method::POST;
+const DELETE: Method = Method::DELETE;
+
+/// Every path that this server answers.
+pub(crate) static ROUTES: &[Route] = &[
+    route(
+        "/workspaces/{workspace}/services/{service}/execute",
+        Score,
+        &[(POST, ExecuteInWorkspace)],
+    ),
+    route(
+        "/subscriptions/{subscription}/services/{service}/execute",
+        Score,
+        &[(POST, ExecuteInSubscription)],
+    ),
+    route(
+        "/workspaces/{workspace}/services/{service}/score",
+        Score,
+        &[(POST, ScoreV1)],
+    ),
+    route(
+        "/workspaces/{workspace}/services/{service}/swagger.json",
+        Docs,
+        &[(GET, SwaggerInWorkspace)],
+    ),
+    route(
+        "/subscriptions/{subscription}/services/{service}/swagger.json",
+        Docs,
+        &[(GET, SwaggerInSubscription)],
+    ),
+    route(
+        "/workspaces/{workspace}/webservices/{service}/endpoints/{endpoint}/apidocument",
+        Docs,
+        &[(GET, ApiDocument)],
+    ),
+    route(
+        "/apihelp/workspaces/{workspace}/webservices/{service}/endpoints/{endpoint}/apidocument",
+        Docs,
+        &[(GET, ApiDocument)],
+    ),
+    route(
+        "/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.MachineLearning/webServices/{name}",
+        Manage,
+        &[
+            (PUT, PutWebService),
+            (GET, GetWebService),
+            (DELETE, DeleteWebService),
+        ],
+    ),
+    route(
+        "/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.MachineLearning/webServices/{name}/listKeys",
+        Manage,
+        // Clients of this resource send GET; Resource Manager's own habit is POST.
+        &[(GET, ListWebServiceKeys), (POST, ListWebServiceKeys)],
+    ),
+    route(
+        "/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.MachineLearning/webServices",
+        Manage,
+        &[(GET, ListWebServicesOfGroup)],
+    ),
+    route(
+        "/subscriptions/{subscription}/providers/Microsoft.MachineLearning/webServices",
+        Manage,
+        &[(GET, ListWebServicesOfSubscription)],
+    ),
+    route(
+        "/umpire/v1/blobs/{sha256}",
+        Admin,
+        &[(PUT, PutBlob), (GET, HasBlob)],
+    ),
+    route("/umpire/v1/workspaces", Admin, &[(GET, ListWorkspaces)]),
+    route(
+        "/umpire/v1/workspaces/{name}",
+        Admin,
+        &[(PUT, PutWorkspace)],
+    ),
+    route("/umpire/v1/services", Admin, &[(GET, ListServices)]),
+    route(
+        "/umpire/v1/services/{name}",
+        Admin,
+        &[(GET, GetService), (DELETE, DeleteService)],
+    ),
+    route(
+        "/umpire/v1/services/{name}/keys",
+        Admin,
+        &[(GET, GetKeys), (POST, RotateKey)],
+    ),
+    route(
+        "/umpire/v1/services/{name}/revisions",
+        Admin,
+        &[(GET, ListRevisions)],
+    ),
+    route(
+        "/umpire/v1/services/{name}/rollback",
+        Admin,
+        &[(POST, Rollback)],
+    ),
+    route("/umpire/v1/services/{name}/logs", Admin, &[(GET, ReadLogs)]),
+    route("/livez", Http, &[(GET, Live)]),
+    route("/readyz", Http, &[(GET, Ready)]),
+    route("/metrics", Http, &[(GET, Metrics)]),
+];
+
+/// The most segments that a path of ours has.
+const SEGMENTS: usize = 10;
+/// The most holes.
+const HOLES: usize = 3;
+
+/// A path that has a row.
+#[derive(Clone, Copy)]
+pub(crate) struct Matched<'p> {
+    pub(crate) route: &'static Route,
+    holes: [&'p str; HOLES],
+}
+
+impl<'p> Matched<'p> {
+    /// What stands in hole `i`, still percent-encoded.
+    pub(crate) fn hole(&self, i: usize) -> &'p str {
+        self.holes.get(i).copied().unwrap_or_default()
+    }
+}
+
+/// Finds the row of a path. Slashes doubled at the start, and before the last word, and one at the
+/// end count for nothing.
+pub(crate) fn find(path: &str) -> Option<Matched<'_>> {
+    let path = path.trim_start_matches('/');
+    let path = path.strip_suffix('/').unwrap_or(path);
+    let mut segments = [""; SEGMENTS + 1];
+    let mut count = 0;
+    for segment in path.split('/') {
+        *segments.get_mut(count)? = segment;
+        count += 1;
+    }
+    let found = match_exactly(&segments[..count]);
+    if found.is_some() || count < 3 || !segments[count - 2].is_empty() {
+        return found;
+    }
+    segments[count - 2] = segments[count - 1];
+    match_exactly(&segments[..count - 1])
+}
+
+fn match_exactly<'p>(segments: &[&'p str]) -> Option<Matched<'p>> {
+    ROUTES.iter().find_map(|route| {
+        let mut holes = [""; HOLES];
+        let mut hole = 0;
+        let mut given = segments.iter();
+        for word in route.template[1..].split('/') {
+            let segment = given.next()?;
+            if word.starts_with('{') {
+                holes[hole] = segment;
+                hole += 1;
+            } else if !word.eq_ignore_ascii_case(segment) {
+                return None;
+            }
+        }
+        given.next().is_none().then_some(Matched { route, holes })
+    })
+}
+
+impl Route {
+    /// What a method does here.
+    pub(crate) fn action(&self, method: &Method) -> Option<Action> {
+        let method = if *method == Method::HEAD {
+            &Method::GET
+        } else {
+            method
+        };
+        self.methods
+            .iter()
+            .find(|(m, _)| m == method)
+            .map(|(_, action)| *action)
+    }
+
+    /// The value of `Allow`.
+    pub(crate) fn allow(&self) -> String {
+        let mut names = Vec::new();
+        for (method, _) in self.methods {
+            names.push(method.as_str());
+            if *method == Method::GET {
+                names.push("HEAD");
+            }
+        }
+        names.join(", ")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn template(path: &str) -> Option<&'static str> {
+        find(path).map(|m| m.route.template)
+    }
+
+    #[test]
+    fn every_template_finds_its_own_row_and_fits() {
+        for route in ROUTES {
+            let path = route.template;
+            assert_eq!(template(path), Some(path));
+            assert!(path[1..].split('/').count() <= SEGMENTS, "{path}");
+            assert!(path.matches('{').count() <= HOLES, "{path}");
+        }
+    }
+
+    #[test]
+    fn words_match_in_any_case_and_holes_keep_theirs() {
+        let found = find("/Workspaces/AB/SERVICES/cD/Execute").unwrap();
+        assert_eq!((found.hole(0), found.hole(1)), ("AB", "cD"));
+    }
+
+    #[test]
+    fn doubled_slashes_are_forgiven_where_clients_make_them() {
+        let execute = Some("/workspaces/{workspace}/services/{service}/execute");
+        assert_eq!(template("/workspaces/a/services/b//execute"), execute);
+        assert_eq!(template("//workspaces/a/services/b/execute"), execute);
+        assert_eq!(template("/workspaces/a/services/b/execute/"), execute);
+    }
+
+    #[test]
+    fn an_empty_id_is_an_empty_hole() {
+        let found = find("/workspaces//services/b/execute").unwrap();
+        assert_eq!((found.hole(0), found.hole(1)), ("", "b"));
+        let found = find("/workspaces/a/services//execute").unwrap();
+        assert_eq!((found.hole(0), found.hole(1)), ("a", ""));
+        let found = find("/workspaces//services//execute").unwrap();
+        assert_eq!((found.hole(0), found.hole(1)), ("", ""));
+    }
+
+    #[test]
+    fn other_paths_have_no_row() {
+        for path in [
+            "",
+            "/",
+            "//",
+            "/nothing",
+            "/workspaces/a/services/b",
+            "/workspaces/a/services/b/execute/more",
+            "/workspaces/services/b/execute",
+            "/a/b/c/d/e/f/g/h/i/j/k/l/m/n",
+            "*",
+        ] {
+            assert_eq!(template(path), None, "{path}");
+        }
+    }
+
+    #[test]
+    fn head_goes_where_get_goes_and_allow_lists_both() {
+        let found = find("/livez").unwrap();
+        assert!(found.route.action(&Method::HEAD).is_some());
+        assert!(found.route.action(&Method::POST).is_none());
+        assert_eq!(found.route.allow(), "GET, HEAD");
+    }
+}

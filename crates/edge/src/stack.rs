@@ -1,0 +1,242 @@
+//! What every request goes through, in this order: an id, a row of the route table, the answer
+//! under a panic guard, the headers that every reply has, and the observation (access line,
+//! metrics, and the fault where there is one). A request whose future is dropped (its client went
+//! away) is observed too.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use faults::{Class, Fault, internal_error, request_timeout};
+use futures_util::FutureExt as _;
+use http::header::{CONNECTION, CONTENT_LENGTH, HeaderValue};
+use http::{Method, Request, Response, Version, request};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use telemetry::{AccessLine, CallContext, EndpointMetrics, Outcome, Surface};
+
+use crate::body::RequestBody;
+use crate::extract;
+use crate::reply::{self, CLIENT_REQUEST_ID, REQUEST_ID, Reply};
+use crate::request_id::RequestId;
+use crate::routes::{self, Matched};
+use crate::server::Peer;
+use crate::{Gateway, cors, origin};
+
+/// One request, as handlers see it.
+pub(crate) struct Call<'a> {
+    pub(crate) gateway: &'a Gateway,
+    pub(crate) peer: &'a Peer,
+    pub(crate) head: &'a request::Parts,
+    pub(crate) matched: Matched<'a>,
+    pub(crate) body: &'a mut RequestBody,
+    pub(crate) seen: &'a mut Seen,
+    /// When the head was complete.
+    pub(crate) started: Instant,
+}
+
+impl Call<'_> {
+    /// A query parameter, by its name in any case.
+    pub(crate) fn query(&self, name: &str) -> Option<std::borrow::Cow<'_, str>> {
+        extract::query(self.head.uri.query(), name)
+    }
+
+    /// The path word in hole `i`, decoded.
+    pub(crate) fn word(&self, i: usize) -> std::borrow::Cow<'_, str> {
+        extract::decode(self.matched.hole(i), false)
+    }
+
+    /// The bearer token.
+    pub(crate) fn credential(&self) -> Option<&str> {
+        extract::credential(&self.head.headers)
+    }
+
+    /// The start of URLs in the reply.
+    pub(crate) fn base_url(&self) -> String {
+        let options = &self.gateway.options;
+        origin::base_url(
+            self.head,
+            options.public_url.as_deref(),
+            &options.trusted_proxies,
+            self.peer.address,
+            self.peer.local,
+            self.peer.tls,
+        )
+    }
+}
+
+/// What is known of a request while it runs, for its one observation at the end.
+pub(crate) struct Seen {
+    telemetry: telemetry::Telemetry,
+    method: Method,
+    route: &'static str,
+    surface: Surface,
+    request_id: RequestId,
+    started: Instant,
+    endpoint: Option<Arc<EndpointMetrics>>,
+    bytes_in: u64,
+    done: bool,
+}
+
+impl Seen {
+    /// The call is one to this endpoint.
+    pub(crate) fn endpoint(&mut self, metrics: &Arc<EndpointMetrics>) {
+        self.endpoint = Some(metrics.clone());
+    }
+
+    fn end(&mut self, status: u16, outcome: Outcome, fault: Option<&Fault>, bytes_out: u64) {
+        self.done = true;
+        let duration = self.started.elapsed();
+        let endpoint = self.endpoint.as_ref().map_or("", |m| m.label());
+        if let Some(fault) = fault {
+            let context = CallContext {
+                request_id: self.request_id.as_str(),
+                endpoint,
+            };
+            self.telemetry.observe_call(fault, self.surface, context);
+        }
+        self.telemetry.access(&AccessLine {
+            method: self.method.as_str(),
+            route: self.route,
+            endpoint,
+            status,
+            class: fault.map_or("", |f| f.class().name()),
+            code: fault
+                .filter(|f| !f.details().is_empty())
+                .map_or("", |f| f.code()),
+            duration,
+            bytes_in: self.bytes_in,
+            bytes_out,
+            request_id: self.request_id.as_str(),
+        });
+        if let Some(metrics) = &self.endpoint {
+            metrics.record(outcome, duration, self.bytes_in, bytes_out);
+        }
+    }
+}
+
+impl Drop for Seen {
+    fn drop(&mut self) {
+        if !self.done {
+            let fault = request_timeout::request_canceled()
+                .because("the connection ended before the answer");
+            self.end(499, Outcome::Canceled, Some(&fault), 0);
+        }
+    }
+}
+
+/// Answers one request.
+pub(crate) async fn handle(
+    gateway: &Gateway,
+    peer: &Peer,
+    request: Request<Incoming>,
+) -> Response<Full<Bytes>> {
+    let started = Instant::now();
+    let (head, incoming) = request.into_parts();
+    let request_id = RequestId::new();
+    let mut body = RequestBody::new(incoming);
+    let matched = routes::find(head.uri.path());
+    let mut seen = Seen {
+        telemetry: gateway.telemetry.clone(),
+        method: head.method.clone(),
+        route: matched.map_or("", |m| m.route.template),
+        surface: matched.map_or(Surface::Http, |m| m.route.surface),
+        request_id,
+        started,
+        endpoint: None,
+        bytes_in: 0,
+        done: false,
+    };
+
+    let origin = matched
+        .and_then(|m| cors::allowed(&head, m.route, &gateway.options.cors_origins))
+        .cloned();
+    let result = match matched {
+        None => Err(Fault::bare(Class::NotFound)),
+        Some(m) if origin.is_some() && cors::is_preflight(&head) => Ok(cors::preflight(m.route)),
+        Some(m) => match m.route.action(&head.method) {
+            None => Err(Fault::bare(Class::NotFound).because("no such method here")),
+            Some(action) => {
+                let mut call = Call {
+                    gateway,
+                    peer,
+                    head: &head,
+                    matched: m,
+                    body: &mut body,
+                    seen: &mut seen,
+                    started,
+                };
+                AssertUnwindSafe(action.run(&mut call))
+                    .catch_unwind()
+                    .await
+                    .unwrap_or_else(|panic| Err(of_panic(&*panic)))
+            }
+        },
+    };
+    seen.bytes_in = body.bytes_read();
+
+    let (mut reply, fault) = match result {
+        Ok(reply) => (reply, None),
+        Err(fault) => {
+            let language = extract::language(&head.headers);
+            let unknown_method = matched.filter(|m| m.route.action(&head.method).is_none());
+            let reply = match unknown_method {
+                Some(m) => reply::of_unknown_method(&fault, language, &m.route.allow()),
+                None => reply::of_fault(&fault, language),
+            };
+            (reply, Some(fault))
+        }
+    };
+    if let Some(origin) = origin {
+        cors::expose(&mut reply.headers, &origin);
+    }
+    if let Ok(id) = HeaderValue::from_str(request_id.as_str()) {
+        reply.headers.insert(&REQUEST_ID, id);
+    }
+    if let Some(id) = extract::client_request_id(&head.headers) {
+        reply.headers.insert(&CLIENT_REQUEST_ID, id.clone());
+    }
+    if body.closes() && head.version < Version::HTTP_2 {
+        reply
+            .headers
+            .insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    body.drain();
+
+    let status = reply.status.as_u16();
+    let outcome = match &fault {
+        Some(f) if f.is(&faults::rows::RequestTimeout::RequestCanceled) => Outcome::Canceled,
+        _ => Outcome::of_status(status),
+    };
+    seen.end(status, outcome, fault.as_ref(), reply.body.len() as u64);
+    into_response(reply, &head.method)
+}
+
+fn into_response(reply: Reply, method: &Method) -> Response<Full<Bytes>> {
+    let Reply {
+        status,
+        mut headers,
+        body,
+    } = reply;
+    let body = if *method == Method::HEAD {
+        headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
+        Bytes::new()
+    } else {
+        body
+    };
+    let mut response = Response::new(Full::new(body));
+    *response.status_mut() = status;
+    *response.headers_mut() = headers;
+    response
+}
+
+/// A panic caught in a handler.
+fn of_panic(panic: &(dyn std::any::Any + Send)) -> Fault {
+    let text = panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no message");
+    internal_error::unknown_error().because(format!("a handler panicked: {text}"))
+}

@@ -1,0 +1,62 @@
+//! Rows about the installation: its configuration, its disk, its memory.
+
+use std::process::{Command, Stdio};
+
+use faults::{Class, Fault, internal_error};
+use serde_json::json;
+
+use crate::support::{Request, Server, Setup, assert_fault, one_x, onnx, packages, umpire};
+
+/// The ledger cannot be written: another process holds it, and then the disk is full.
+pub fn failed_storing_web_service() {
+    let server = Server::start();
+    let model = server.upload(&onnx::linear(&[2.0], 1.0));
+    let package = packages::regression(&model, &["x"]);
+    let ledger = rusqlite::Connection::open(server.data().join("ledger.sqlite")).expect("the ledger");
+    ledger.execute_batch("BEGIN IMMEDIATE").expect("the ledger is held");
+    assert_fault(&server.put("linear", &package), internal_error::failed_storing_web_service());
+    ledger.execute_batch("ROLLBACK").expect("the ledger is let go");
+    let listed = Request::new("GET", "/umpire/v1/services").bearer(&server.token()).send(server.address).json();
+    assert_eq!(listed["services"], json!([]), "nothing half-written stays");
+    let service = server.deploy("linear", &package);
+    assert_eq!(service.score_x(1.0).status, 200, "and the same deploy works after it");
+}
+
+/// A quota that cannot be read, and one in which nothing can start.
+pub fn invalid_memory_configuration() {
+    for quota in ["lots", "1MiB"] {
+        let dir = tempfile::tempdir().unwrap();
+        let output = Command::new(umpire())
+            .args(["serve", "--listen", "127.0.0.1:0", "--data"])
+            .arg(dir.path().join("data"))
+            .env("UMPIRE_CONTAINERS_MEMORY_QUOTA", quota)
+            .stdin(Stdio::null())
+            .output()
+            .expect("the program runs");
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(4), "{text}");
+        let fault = internal_error::invalid_memory_configuration(quota);
+        assert!(text.contains(&fault.name()), "{text}");
+        assert!(text.contains(&format!("Value: {quota}")), "{text}");
+    }
+}
+
+/// The budget of buffered bytes is spent; and the machine has less free memory than it must.
+pub fn system_low_on_memory() {
+    let server = Setup::default().config("[limits]\nbuffered_bytes = \"64KiB\"").start();
+    let service = server.deploy_linear("linear");
+    let mut body = one_x(1.0).to_string();
+    body.push_str(&" ".repeat(100 * 1024));
+    let request = service.request(&json!(null)).body(body);
+    assert_fault(&request.send(server.address), Fault::bare(Class::InternalErrorSystemLowOnMemory));
+    assert_fault(&request.chunked().send(server.address), Fault::bare(Class::InternalErrorSystemLowOnMemory));
+    assert_eq!(service.score_x(1.0).status, 200);
+
+    let mut server = Server::start();
+    let service = server.deploy_linear("linear");
+    server.end(libc::SIGTERM);
+    server.configure("[containers]\nmin_free_memory = \"100TiB\"");
+    server.start_again();
+    let service = crate::support::Service { address: server.address, ..service };
+    assert_fault(&service.score_x(1.0), Fault::bare(Class::InternalErrorSystemLowOnMemory));
+}

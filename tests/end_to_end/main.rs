@@ -1,0 +1,12 @@
+//! The whole way of a call, as clients and operators see it: the shipped binary, a real model, a
+//! real socket.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod clients;
+mod command_line;
+mod documents;
+mod durability;
+mod life;
+mod requests;
