@@ -1,10 +1,11 @@
 """Trains small models from a seed and writes, for each, the ONNX file, rows of input and what ONNX
 Runtime gives for them. The Rust tests of the engine compare their results with these files.
 
-    python make_models.py SEED OUTDIR
+    python make_models.py SEED OUTDIR [small]
 
 Writes OUTDIR/models/NAME/model.onnx and case.json for each model, and OUTDIR/models.txt with the
 names. In case.json a number that JSON has no place for is written as null (NaN), "inf" or "-inf".
+With `small` it writes the few tiny models that are kept in crates/models/tests/data.
 """
 
 import json
@@ -34,6 +35,7 @@ from skl2onnx.common.shape_calculator import (
     calculate_linear_regressor_output_shapes,
 )
 from sklearn import ensemble, linear_model, naive_bayes, neighbors, neural_network, svm, tree
+from sklearn.base import is_classifier, is_clusterer, is_regressor
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.cluster import KMeans, MiniBatchKMeans
 from sklearn.compose import ColumnTransformer
@@ -93,9 +95,9 @@ OPSETS = {"": 18, "ai.onnx.ml": 3}
 class Data:
     """Training and test data, the same for the same seed."""
 
-    def __init__(self, seed):
+    def __init__(self, seed, rows=ROWS):
         rng = np.random.default_rng(seed)
-        total = TRAIN + ROWS
+        total = TRAIN + rows
         # Values with few digits meet thresholds exactly now and then.
         x = np.round(rng.normal(size=(total, FEATURES)) * 3, 2).astype(np.float32)
         signal = x[:, 0] - 0.5 * x[:, 1] * x[:, 2] + np.sin(x[:, 3]) * 2 + np.abs(x[:, 4])
@@ -177,6 +179,15 @@ def output(name, value):
     }
 
 
+def task(estimator):
+    """What kind of model it is, and the classes of a classifier."""
+    if is_classifier(estimator):
+        return {"task": "classifier", "classes": [str(c) for c in estimator.classes_]}
+    if is_regressor(estimator):
+        return {"task": "regressor"}
+    return {"task": "clusterer" if is_clusterer(estimator) else "other"}
+
+
 def run(model, feeds):
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
@@ -194,9 +205,9 @@ class Writer:
         self.skipped = []
 
     def write(self, name, make):
-        """`make` answers the model's bytes, the columns (name, array) and the feeds."""
+        """`make` answers the model's bytes, the columns (name, array), the feeds and what it is."""
         try:
-            model, columns, feeds = make()
+            model, columns, feeds, estimator = make()
             outputs = run(model, feeds)
         except Exception as error:  # an exporter that cannot take a model is not our failure
             self.skipped.append(f"{name}: {type(error).__name__}: {str(error)[:160]}")
@@ -209,6 +220,7 @@ class Writer:
                 {"name": n, "type": type_name(a), "values": values(a)} for n, a in columns
             ],
             "outputs": outputs,
+            **task(estimator),
         }
         (folder / "case.json").write_text(json.dumps(case))
         self.names.append(name)
@@ -227,7 +239,7 @@ def matrix(estimator, x, y, options=None, kind=FloatTensorType, opsets=None, dty
         ).SerializeToString()
         rows = x[TRAIN:].astype(dtype)
         columns = [(f"f{i}", rows[:, i]) for i in range(rows.shape[1])]
-        return model, columns, {"X": rows}
+        return model, columns, {"X": rows}, fitted
 
     return make
 
@@ -255,7 +267,7 @@ def frame(estimator, table, y, options=None):
                 array = array.astype(object)
             columns.append((column, array))
             feeds[given.name] = array.reshape(-1, 1)
-        return model.SerializeToString(), columns, feeds
+        return model.SerializeToString(), columns, feeds, fitted
 
     return make
 
@@ -266,7 +278,7 @@ def xgboost(estimator, x, y):
         model = convert_xgboost(fitted, initial_types=[("X", ToolsFloat([None, x.shape[1]]))])
         rows = x[TRAIN:]
         columns = [(f"f{i}", rows[:, i]) for i in range(rows.shape[1])]
-        return model.SerializeToString(), columns, {"X": rows}
+        return model.SerializeToString(), columns, {"X": rows}, fitted
 
     return make
 
@@ -301,6 +313,29 @@ def adult(final):
         ),
         final,
     )
+
+
+def small(seed, out):
+    """The models that are kept with the tests, so that a clean clone without Python tests too."""
+    d = Data(seed, rows=12)
+    w = Writer(out)
+    register_lightgbm()
+    names = d.x[:, :4], d.names
+    w.write("logistic", matrix(linear_model.LogisticRegression(), *names))
+    w.write("forest", matrix(ensemble.RandomForestClassifier(4, max_depth=4, random_state=seed), *names, {"zipmap": False}))
+    w.write("lightgbm", matrix(LGBMClassifier(n_estimators=4, num_leaves=8, verbose=-1), d.gaps[:, :4], d.two))
+    w.write("adult", frame(adult(linear_model.LogisticRegression(max_iter=500)), d.adult, d.rich))
+    w.write("regression", matrix(tree.DecisionTreeRegressor(max_depth=4, random_state=seed), d.x[:, :4], d.y))
+    w.write("kmeans", matrix(KMeans(3, n_init=2, random_state=seed), d.x[:, :4], None))
+    w.write("pca", matrix(PCA(2), d.x[:, :4], None))
+    finish(w, out)
+
+
+def finish(w, out):
+    (out / "models.txt").write_text("\n".join(w.names) + "\n")
+    print(f"{len(w.names)} models written to {out}")
+    for line in w.skipped:
+        print("not exported:", line)
 
 
 def main(seed, out):
@@ -424,7 +459,7 @@ def main(seed, out):
     w.write("adult_ordinal", frame(ordinal, d.adult[["occupation", "sex", "age"]], d.y))
     unseen = d.adult.copy()
     unseen.loc[unseen.index[TRAIN:], "occupation"] = np.where(
-        np.arange(ROWS) % 5 == 0, "Astronaut", unseen["occupation"][TRAIN:]
+        np.arange(len(unseen) - TRAIN) % 5 == 0, "Astronaut", unseen["occupation"][TRAIN:]
     )
     w.write("adult_unseen", frame(adult(linear_model.LogisticRegression(max_iter=500)), unseen, d.rich))
     w.write("one_hot_codes", matrix(OneHotEncoder(sparse_output=False), d.codes.astype(np.int64), None, kind=Int64TensorType, dtype=np.int64))
@@ -438,11 +473,9 @@ def main(seed, out):
         w.write(f"opset_{main_set}_forest", matrix(ensemble.RandomForestClassifier(5, random_state=r), d.x, d.names, no_map, opsets=opsets))
         w.write(f"opset_{main_set}_kmeans", matrix(KMeans(3, n_init=2, random_state=r), d.x, None, opsets=opsets))
 
-    (out / "models.txt").write_text("\n".join(w.names) + "\n")
-    print(f"{len(w.names)} models written to {out}")
-    for line in w.skipped:
-        print("not exported:", line)
+    finish(w, out)
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), pathlib.Path(sys.argv[2]))
+    write = small if sys.argv[3:] == ["small"] else main
+    write(int(sys.argv[1]), pathlib.Path(sys.argv[2]))

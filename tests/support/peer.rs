@@ -6,6 +6,8 @@
 //! that nobody knows), `code` (answers with a fault that nobody knows), `exit` (ends with status
 //! 42), `never-ready` (never finishes loading).
 
+#![expect(clippy::disallowed_methods, reason = "ending the process is what the tests ask for")]
+
 use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::FromRawFd;

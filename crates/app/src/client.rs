@@ -62,18 +62,12 @@ impl Client {
     /// directory, else the default address.
     pub(crate) fn new(settings: &Settings, trust: &Trust) -> Result<Client, Failure> {
         let base = match &settings.server {
-            Some(url) => url.clone(),
+            Some(url) => url.0.clone(),
             None => match std::fs::read_to_string(settings.data.join(URL_FILE)) {
                 Ok(url) if !url.trim().is_empty() => url.trim().to_owned(),
                 _ => format!("http://{}", crate::config::Settings::default().listen),
             },
         };
-        let base = base.trim_end_matches('/').to_owned();
-        if !base.starts_with("http://") && !base.starts_with("https://") {
-            return Err(Failure::Usage(format!(
-                "the server \"{base}\" is not a URL: it begins with http:// or https://"
-            )));
-        }
         let token = match &settings.token {
             Some(token) => Some(token.clone()),
             None => std::fs::read_to_string(store::operator_token_file(&settings.data))

@@ -17,7 +17,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::client::{CERTIFICATE_FILE, CERTIFICATE_KEY_FILE, URL_FILE};
-use crate::config::{Cgroups, LogFormat, LogLevel, Settings, TlsMode};
+use crate::config::{Cgroups, LogFormat, LogLevel, Problem, Settings, TlsMode};
 use crate::exit::Failure;
 use crate::term;
 
@@ -80,6 +80,7 @@ pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
 impl Server {
     /// Opens the data directory, starts the host and binds the listener.
     pub(crate) async fn start(settings: &Settings) -> Result<Server, Failure> {
+        let descriptors = raise_descriptor_limit();
         let (writer, format) = logging(settings)?;
         let telemetry = match settings.log_access {
             true => Telemetry::with_access_log(writer, format),
@@ -150,7 +151,7 @@ impl Server {
                 store,
                 telemetry: telemetry.clone(),
             },
-            edge_options(settings, tls),
+            edge_options(settings, tls, descriptors),
         );
         let url = format!("{scheme}://{}", reachable(address));
         let files = Files {
@@ -301,13 +302,17 @@ fn host_options(settings: &Settings) -> HostOptions {
     }
 }
 
-fn edge_options(settings: &Settings, tls: Option<Arc<rustls::ServerConfig>>) -> edge::Options {
+fn edge_options(
+    settings: &Settings,
+    tls: Option<Arc<rustls::ServerConfig>>,
+    descriptors: usize,
+) -> edge::Options {
     edge::Options {
-        public_url: settings.public_url.clone(),
+        public_url: settings.public_url.as_ref().map(|url| url.0.clone()),
         trusted_proxies: settings.trusted_proxies.clone(),
         public_docs: settings.public_docs,
         public_metrics: settings.public_metrics,
-        cors_origins: settings.cors_origins.clone(),
+        cors_origins: settings.cors_origins.iter().map(|o| o.0.clone()).collect(),
         body_limit: saturated(settings.limit_body.0),
         definition_limit: saturated(settings.limit_definition.0),
         blob_limit: settings.limit_blob.0,
@@ -316,9 +321,30 @@ fn edge_options(settings: &Settings, tls: Option<Arc<rustls::ServerConfig>>) -> 
         head_time: settings.limit_head_time.0,
         idle_time: settings.limit_idle_time.0,
         write_time: settings.limit_write_time.0,
-        max_connections: settings.limit_connections,
+        // What is left of the descriptors is for containers, models and the ledger.
+        max_connections: settings
+            .limit_connections
+            .clamp(1, (descriptors / 2).max(1)),
         tls,
     }
+}
+
+/// Allows as many open descriptors as the system lets this process have: a connection takes one,
+/// and many systems begin with 1024. The limit then in force.
+fn raise_descriptor_limit() -> usize {
+    let mut limit = libc::rlimit {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
+    // SAFETY: the pointer is to a whole rlimit, which the call fills.
+    if unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) } != 0 {
+        return 1024;
+    }
+    let before = limit.rlim_cur;
+    limit.rlim_cur = limit.rlim_max;
+    // SAFETY: as above, and the call only reads it.
+    let refused = unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &limit) } != 0;
+    saturated(if refused { before } else { limit.rlim_cur })
 }
 
 async fn bind(listen: &str) -> Result<TcpListener, Failure> {
@@ -352,9 +378,7 @@ async fn tls(settings: &Settings) -> Result<Option<Arc<rustls::ServerConfig>>, F
         (TlsMode::Files, Some(cert), Some(key)) => (read(cert)?, read(key)?),
         (TlsMode::Files, None, None) => return Ok(None),
         (TlsMode::Files, ..) => {
-            return Err(Failure::StartText(
-                "tls.cert and tls.key go together: one is set and the other is not".to_owned(),
-            ));
+            return Err(Failure::Config(Problem::Together("tls.cert", "tls.key")));
         }
     };
     edge::tls_config(&chain, &key)

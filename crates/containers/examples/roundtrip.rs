@@ -1,6 +1,7 @@
 //! What a call costs beyond HTTP: N callers against one container whose module does nothing.
 //!
-//! `cargo run --release -p containers --example roundtrip -- [CALLERS] [SECONDS] [BODY BYTES]`
+//! `cargo run --release -p containers --example roundtrip -- [CALLERS] [SECONDS] [BODY BYTES]
+//! [CALLS PER CONTAINER] [COMPUTE THREADS]`
 //! after `cargo build --release -p containers --bin test-container`. Prints calls per second and
 //! the CPU time of both processes per call.
 
@@ -79,11 +80,13 @@ async fn main() {
     let mut arguments = std::env::args().skip(1).map(|a| a.parse::<u64>().ok());
     let mut next = |default| arguments.next().flatten().unwrap_or(default);
     let (callers, seconds, size) = (next(32), next(3), next(600));
+    let (calls_per_container, compute_threads) = (next(callers), next(2));
     let program = std::env::current_exe().unwrap_or_default();
     let program = program.with_file_name("../test-container");
     let options = HostOptions {
         command: vec![program.into_os_string()],
-        calls_per_container: callers as usize,
+        calls_per_container: calls_per_container as usize,
+        compute_threads: compute_threads as usize,
         ..HostOptions::default()
     };
     let host = match Host::start(options, Arc::new(Source), Telemetry::new()) {
@@ -152,5 +155,7 @@ async fn main() {
             (after.3 - before.3) as f64 / calls,
         );
     }
+    let containers = host.status()[0].containers.len();
+    println!("containers: {containers}");
     host.shutdown(Duration::ZERO).await;
 }

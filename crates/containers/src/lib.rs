@@ -15,7 +15,7 @@ mod setup;
 mod system;
 
 pub use host::{
-    Call, Cgroups, Host, HostOptions, PoolLimits, PoolStatus, Prepared, RevisionFiles,
-    RevisionSource,
+    Call, Cgroups, ContainerState, ContainerStatus, Host, HostOptions, MIN_QUOTA_MB, PoolLimits,
+    PoolStatus, Prepared, RevisionFiles, RevisionSource,
 };
 pub use operation::{FormWire, Operation};

@@ -142,7 +142,7 @@ async fn a_container_that_does_not_stop_is_retired_while_others_finish() {
         let bench = bench.clone();
         tokio::spawn(async move { bench.call(1, "sleep 3000").await })
     };
-    until("the other call runs", || bench.calls_in_containers() == 1).await;
+    until("the other call runs", || bench.begun() == 1).await;
     let deaf = bench
         .call_revision(1, 1, "deaf 600000", Duration::from_millis(300))
         .await;
@@ -187,7 +187,7 @@ async fn calls_under_way_end_before_a_shutdown() {
         let bench = bench.clone();
         tokio::spawn(async move { bench.call(1, "sleep 500").await })
     };
-    until("the call runs", || bench.calls_in_containers() == 1).await;
+    until("the call runs", || bench.begun() == 1).await;
     let pids = bench.pids();
     bench.host.shutdown(PATIENCE).await;
     assert_eq!(under_way.await.unwrap().unwrap(), "did sleep 500");
@@ -203,7 +203,7 @@ async fn a_shutdown_does_not_wait_for_ever() {
         let bench = bench.clone();
         tokio::spawn(async move { bench.call(1, "deaf 600000").await })
     };
-    until("the call runs", || bench.calls_in_containers() == 1).await;
+    until("the call runs", || bench.begun() == 1).await;
     bench.host.shutdown(Duration::from_millis(50)).await;
     assert!(!lives(pid));
     assert_eq!(

@@ -19,7 +19,7 @@ async fn host_process() {
     let loading = bench.clone();
     tokio::spawn(async move { loading.call(2, "x").await });
     until("both are there", || {
-        bench.pids().len() == 2 && bench.calls_in_containers() == 1
+        bench.pids().len() == 2 && bench.begun() == 1
     })
     .await;
     let other = bench.pids().into_iter().find(|p| p.to_string() != ready);

@@ -41,7 +41,7 @@ async fn containers_are_added_as_calls_grow_and_end_when_idle() {
     service.limits.max_instances = 3;
     bench.store(1, service);
     let calls: Vec<_> = (0..6).map(|_| spawn(&bench, 1, "sleep 400")).collect();
-    until("three containers work", || bench.calls_in_containers() == 3).await;
+    until("three containers work", || bench.begun() == 3).await;
     assert_eq!(bench.pids().len(), 3, "not more than max_instances");
     for call in calls {
         assert_eq!(call.await.unwrap().unwrap(), "did sleep 400");
@@ -104,7 +104,7 @@ async fn with_every_slot_taken_there_are_no_more_resources() {
     });
     bench.store(2, stored(&package("echo")));
     let busy = spawn(&bench, 1, "sleep 600000");
-    until("the slot is taken", || bench.calls_in_containers() == 1).await;
+    until("the slot is taken", || bench.begun() == 1).await;
     let fault = bench.call(2, "x").await.unwrap_err();
     assert_eq!(fault.name(), "ServiceUnavailable.NoMoreResources");
     assert!(fault.retry_delay().is_some());
@@ -170,7 +170,7 @@ async fn behind_its_own_calls_a_call_waits_its_turn() {
     };
     bench.store(1, service);
     let first = spawn(&bench, 1, "sleep 1000");
-    until("it runs", || bench.calls_in_containers() == 1).await;
+    until("it runs", || bench.begun() == 1).await;
     let spent = bench.call_revision(1, 1, "x", SOON).await.unwrap_err();
     assert_eq!(spent.name(), "RequestTimeout.ScoreRequestTimeout");
     // Past start_wait, but there is nothing to start: it goes on waiting.
@@ -267,6 +267,10 @@ async fn a_quota_that_no_container_can_live_with_is_refused() {
         bench.fails(1, "x").await,
         "InternalError.InvalidMemoryConfiguration"
     );
+    let mut least = stored(&package("echo"));
+    least.limits.memory_quota_mb = Some(containers::MIN_QUOTA_MB);
+    bench.store(3, least);
+    assert_eq!(bench.call(3, "take 4").await.unwrap(), "4 MB");
     let mut service = stored(&package("echo"));
     service.limits.memory_quota_mb = Some(64);
     bench.store(2, service);
@@ -297,7 +301,7 @@ async fn a_call_that_goes_away_while_it_waits_leaves_nothing() {
     });
     bench.store(1, stored(&package("echo")));
     let busy = spawn(&bench, 1, "sleep 600000");
-    until("it runs", || bench.calls_in_containers() == 1).await;
+    until("it runs", || bench.begun() == 1).await;
     let gone: Vec<_> = (0..5).map(|_| spawn(&bench, 1, "x")).collect();
     until("they wait", || bench.host.status()[0].waiting == 5).await;
     gone.iter().for_each(|call| call.abort());

@@ -18,7 +18,7 @@ async fn calls_move_when_the_new_revision_is_ready_and_not_before() {
         let bench = bench.clone();
         tokio::spawn(async move { bench.call(1, "sleep 1000").await })
     };
-    until("it runs", || bench.calls_in_containers() == 1).await;
+    until("it runs", || bench.begun() == 1).await;
     let second = stored(&package("sleep 100"));
     bench.store_revision(1, 2, second.clone());
     // One over the slots.
@@ -92,6 +92,18 @@ async fn a_revision_that_fails_or_is_not_activated_changes_nothing() {
         let fault = bench.host.prepare([1; 16], "service1/default", files).await;
         assert_eq!(fault.unwrap_err().name(), name);
     }
+    // Who deploys went away while the container was loading.
+    let files = stored(&package("deaf 600000")).files([2; 16]);
+    let host = bench.host.clone();
+    let given_up = tokio::spawn(async move {
+        let prepared = host.prepare([1; 16], "service1/default", files).await;
+        drop(prepared);
+    });
+    until("it loads", || bench.pids().len() == 2).await;
+    given_up.abort();
+    until("it ends", || bench.pids().len() == 1).await;
+    assert_eq!(bench.counter("containers_starting"), 0);
+
     let files = stored(&package("echo")).files([3; 16]);
     let prepared = bench
         .host
@@ -113,7 +125,7 @@ async fn a_removed_endpoint_ends_its_containers_after_their_calls() {
         let bench = bench.clone();
         tokio::spawn(async move { bench.call(1, "sleep 500").await })
     };
-    until("it runs", || bench.calls_in_containers() == 1).await;
+    until("it runs", || bench.begun() == 1).await;
     bench.host.remove([1; 16]).await;
     assert_eq!(under_way.await.unwrap().unwrap(), "did sleep 500");
     until("the container ends", || !lives(pid)).await;

@@ -26,7 +26,7 @@ pub(crate) async fn put(call: &mut Call<'_>) -> Result<Reply, Fault> {
     };
     call.body.check_declared(limit)?;
     let scorer = &call.gateway.scorer;
-    let mut buffer = scorer.reserve_buffer(call.body.declared().unwrap_or(0))?;
+    let mut buffer = scorer.reserve_buffer(0)?;
     let body = call
         .body
         .whole(limit, deadline, |bytes| buffer.cover(bytes))

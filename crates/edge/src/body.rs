@@ -1,6 +1,7 @@
 //! Reading a request's body: whole, within a size, a time and the installation's budget; and
 //! draining one that was refused unread.
 
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
@@ -124,13 +125,9 @@ impl RequestBody {
                 rest.freeze()
             })
         };
-        match tokio::time::timeout_at(deadline.into(), reading).await {
-            Ok(result) => result,
-            Err(_) => {
-                Err(request_timeout::score_request_timeout()
-                    .because("the body did not arrive in time"))
-            }
-        }
+        by(deadline, reading).await.unwrap_or_else(|| {
+            Err(request_timeout::score_request_timeout().because("the body did not arrive in time"))
+        })
     }
 
     /// Whether more of the body is unread than will be drained, so that the connection closes.
@@ -163,6 +160,28 @@ impl RequestBody {
     }
 }
 
+/// Completes with the future, or with `None` once the deadline has passed.
+///
+/// A body that came with its head is there at the second look, so the timer is armed at the third:
+/// arming and disarming one costs more than reading such a body.
+async fn by<T>(deadline: Instant, future: impl Future<Output = T>) -> Option<T> {
+    let mut future = std::pin::pin!(future);
+    let mut looked = false;
+    let early = std::future::poll_fn(|context| match future.as_mut().poll(context) {
+        Poll::Ready(value) => Poll::Ready(Some(value)),
+        Poll::Pending if looked => Poll::Ready(None),
+        Poll::Pending => {
+            looked = true;
+            context.waker().wake_by_ref();
+            Poll::Pending
+        }
+    });
+    match early.await {
+        Some(value) => Some(value),
+        None => tokio::time::timeout_at(deadline.into(), future).await.ok(),
+    }
+}
+
 fn too_large(limit: usize) -> Fault {
     bad_argument::request_body_invalid().because(format!("the body is over {limit} bytes"))
 }
@@ -178,5 +197,22 @@ fn broken(error: &hyper::Error) -> Fault {
         bad_argument::request_body_invalid().caused_by(error)
     } else {
         request_timeout::request_canceled().caused_by(error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_deadline_holds_whether_or_not_the_future_ever_wakes() {
+        let soon = Instant::now() + Duration::from_secs(3600);
+        assert_eq!(by(soon, async { 1 }).await, Some(1));
+        let later = tokio::time::sleep(Duration::from_secs(5));
+        assert_eq!(by(soon, later).await, Some(()));
+        let passed = Instant::now();
+        assert_eq!(by(passed, std::future::pending::<()>()).await, None);
+        // What is there counts, however late it is asked for.
+        assert_eq!(by(passed, async { 2 }).await, Some(2));
     }
 }

@@ -169,9 +169,11 @@ pub(crate) fn check_json_headers(headers: &HeaderMap) -> Result<(), Fault> {
         .next()
         .unwrap_or(kind)
         .trim_ascii();
+    if kind.eq_ignore_ascii_case(b"application/json") {
+        return Ok(());
+    }
     let lower = kind.to_ascii_lowercase();
     let taken = lower.is_empty()
-        || lower == b"application/json"
         || lower.ends_with(b"/json")
         || lower.ends_with(b"+json")
         || matches!(

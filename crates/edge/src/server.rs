@@ -25,6 +25,9 @@ const HEADERS: usize = 100;
 /// The most HTTP/2 streams of one connection at once.
 const STREAMS: u32 = 256;
 
+/// Bytes of a body that an HTTP/2 client may send before anybody reads them.
+const STREAM_WINDOW: u32 = 256 * 1024;
+
 /// Who is at the other end of a connection.
 pub(crate) struct Peer {
     pub(crate) address: IpAddr,
@@ -199,6 +202,8 @@ async fn http<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
         .timer(TokioTimer::new())
         .max_concurrent_streams(STREAMS)
         .max_header_list_size(HEAD_BYTES as u32)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(2 * STREAM_WINDOW)
         .keep_alive_interval(Duration::from_secs(30))
         .keep_alive_timeout(Duration::from_secs(20));
     let connection = builder.serve_connection(TokioIo::new(io), service);

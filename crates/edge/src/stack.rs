@@ -96,7 +96,7 @@ impl Seen {
             };
             self.telemetry.observe_call(fault, self.surface, context);
         }
-        self.telemetry.access(&AccessLine {
+        let line = AccessLine {
             method: self.method.as_str(),
             route: self.route,
             endpoint,
@@ -109,7 +109,11 @@ impl Seen {
             bytes_in: self.bytes_in,
             bytes_out,
             request_id: self.request_id.as_str(),
-        });
+        };
+        // Probes come every few seconds and say nothing while all is well.
+        if self.surface != Surface::Http || status >= 400 {
+            self.telemetry.access(&line);
+        }
         if let Some(metrics) = &self.endpoint {
             metrics.record(outcome, duration, self.bytes_in, bytes_out);
         }
@@ -239,4 +243,37 @@ fn of_panic(panic: &(dyn std::any::Any + Send)) -> Fault {
         .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
         .unwrap_or("no message");
     internal_error::unknown_error().because(format!("a handler panicked: {text}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_becomes_a_fault_whose_text_stays_private() {
+        // What `handle` does with every answer.
+        let caught = AssertUnwindSafe(async { panic!("cell 42") })
+            .catch_unwind()
+            .await;
+        let Err(panic) = caught else {
+            panic!("it did not panic")
+        };
+        let fault = of_panic(&*panic);
+        assert!(fault.is(&faults::rows::InternalError::UnknownError));
+        assert!(fault.cause().is_some_and(|cause| cause.contains("cell 42")));
+        let reply = reply::of_fault(&fault, faults::Language::English);
+        assert_eq!(reply.status.as_u16(), 500);
+        assert!(!String::from_utf8_lossy(&reply.body).contains("cell 42"));
+    }
+
+    #[test]
+    fn a_head_request_gets_the_length_and_no_body() {
+        let reply = crate::health::live();
+        let response = into_response(reply, &Method::HEAD);
+        assert_eq!(response.headers()[CONTENT_LENGTH], "3");
+        assert_eq!(
+            hyper::body::Body::size_hint(response.body()).exact(),
+            Some(0)
+        );
+    }
 }

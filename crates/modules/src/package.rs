@@ -5,8 +5,8 @@
 //! - Names and order are the sample's; without a sample, the model's. A model's input is found in
 //!   the sample in spite of what exporters do to names (`education_num` for `education-num`).
 //! - Columns of the sample that feed no input (a label, an id) are left out: a client would have
-//!   to send them for nothing. For a model with one input of `k` columns, a sample of `k + 1` has
-//!   its label last.
+//!   to send them for nothing. A model with one input of `k` unnamed columns needs a sample of
+//!   exactly `k`: which of more is the label cannot be told, and a guess would score wrong numbers.
 //! - A text input is a String, whatever the sample's cells look like. A whole-number input is
 //!   Int64 (or Int32), and the sample must not contradict. A floating-point input takes the
 //!   sample's type (Int32, Int64, Double or Boolean); without a sample it is its own (Float or
@@ -121,12 +121,7 @@ fn of_sample(model: &Model, sample: &Table) -> Result<Table, Fault> {
         sample = match &error {
             // Cells that look like numbers, or none at all, say little of what a column holds.
             BindError::ColumnType { column, element } => retyped(&sample, column, *element),
-            BindError::ColumnCount {
-                expected, found, ..
-            } if *found == expected + 1 && sample.schema().len() == *found => {
-                let positions: Vec<usize> = (0..*expected).collect();
-                Some(sample.select(&positions))
-            }
+            // Not `ColumnCount`: which column is one too many is not ours to guess.
             _ => None,
         }
         .ok_or_else(|| invalid(explain(&error).1))?;

@@ -2,6 +2,11 @@
 //!
 //! The columns that feed the model are found once a schema. A call then shares the input's
 //! columns, runs the model and adds the columns that `score_columns` describes.
+//!
+//! A missing number would reach the model as a NaN, which most operators carry to the end without a
+//! word; so it is refused unless the model says that it handles such values. A missing text is the
+//! empty text: the model's encoder treats it as it does any text it does not know, by its own rule
+//! (no category, a default), or the engine refuses it.
 
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -10,7 +15,7 @@ use graph::{
     Interface, Module, ParameterKind, ParameterSpec, PortKind, PortSpec, PortValue, RunContext,
     SchemaProblem, Settings, Shape, Step,
 };
-use models::{BindError, Binding, Model};
+use models::{BindError, Binding, Element, Model};
 use tables::{Bitmap, Column, Field, Schema, Table, Values};
 
 use crate::input::{object, table};
@@ -58,7 +63,7 @@ struct Score {
 /// A model with the columns of one schema that feed it.
 pub(crate) struct Bound {
     binding: Binding,
-    /// Positions of columns whose missing values the model has no way to take.
+    /// Positions of columns without whose values the model cannot score a row.
     whole: Vec<usize>,
     /// The columns of the last table that came out.
     last: RwLock<Option<Arc<Schema>>>,
@@ -70,7 +75,7 @@ impl Bound {
         let binding = model.bind(schema)?;
         let inputs = model.inputs().iter().zip(binding.columns());
         let whole = inputs
-            .filter(|(input, _)| !input.handles_missing)
+            .filter(|(input, _)| !input.handles_missing && input.element != Element::Str)
             .flat_map(|(_, positions)| positions.iter().copied())
             .collect();
         Ok(Bound {

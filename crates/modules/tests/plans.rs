@@ -317,17 +317,89 @@ fn a_sample_that_does_not_fit_is_refused_by_name() {
     assert!(problem.contains("\"height\""), "{problem}");
 }
 
+/// A number for each of two cities, from a text input; a whole-number input is added.
+fn cities() -> Vec<u8> {
+    Model {
+        nodes: vec![
+            Node::new(ML, "LabelEncoder", &["city"], &["code"])
+                .with(
+                    "keys_strings",
+                    Attribute::Strings(vec!["0150".into(), "1.5".into()]),
+                )
+                .with("values_floats", Attribute::Floats(vec![1.0, 2.0]))
+                .with("default_float", Attribute::Float(-1.0)),
+            Node::new("", "Cast", &["n"], &["m"]).with("to", Attribute::Int(1)),
+            Node::new("", "Add", &["code", "m"], &["variable"]),
+        ],
+        inputs: vec![Port("city".into(), 8, 1), Port("n".into(), 7, 1)],
+        outputs: vec![Port("variable".into(), 1, 1)],
+        constants: vec![],
+    }
+    .encode()
+}
+
 #[test]
-fn the_last_column_of_a_sample_may_be_the_label() {
-    let sample = csv("a,b,income\n1,2.5,x\n");
-    let (definition, _) = deployed(&onnx::linear(&[1.0, 2.0], 0.0), Some(&sample), &options());
+fn the_model_says_what_is_text_and_what_is_whole() {
+    // What looks like numbers is text here, and a column of nothing is what the model wants.
+    let sample = csv("n,city\n1,1.5\n2,7\n");
+    let (definition, plan) = deployed(&cities(), Some(&sample), &options());
+    let input = [
+        column("n", "Integer/Int32", false),
+        column("city", "String", false),
+    ];
+    assert_eq!(columns(&definition, "input", "input1"), input);
     assert_eq!(
-        columns(&definition, "input", "input1"),
-        [
-            column("a", "Integer/Int32", false),
-            column("b", "Number/Double", false)
-        ]
+        definition["properties"]["exampleRequest"]["inputs"]["input1"],
+        json!([[1, "1.5"], [2, "7"]])
     );
+    let request =
+        json!({"ColumnNames": ["city", "n"], "Values": [["0150", 1], [1.5, 2], ["x", 3]]});
+    let scored = run(&plan, request, json!({})).unwrap();
+    let labels: Vec<String> = rows(&scored)
+        .into_iter()
+        .map(|mut row| row.remove(2))
+        .collect();
+    assert_eq!(labels, ["2", "4", "2"]);
+    let (definition, _) = deployed(&cities(), None, &options());
+    let input = [
+        column("city", "String", false),
+        column("n", "Integer/Int64", false),
+    ];
+    assert_eq!(columns(&definition, "input", "input1"), input);
+    // A missing text is the empty one, which the encoder knows no number for.
+    let gap = csv("n,city\n1,\n2,0150\n");
+    let (definition, plan) = deployed(&cities(), Some(&gap), &options());
+    assert_eq!(
+        columns(&definition, "input", "input1")[1],
+        column("city", "String", true)
+    );
+    let example = &definition["properties"]["exampleRequest"]["inputs"]["input1"];
+    assert_eq!(*example, json!([[1, null], [2, "0150"]]));
+    let request = json!({"ColumnNames": ["city", "n"], "Values": [[null, 1]]});
+    assert_eq!(
+        rows(&run(&plan, request, json!({})).unwrap()),
+        [["1", "-", "0"]]
+    );
+    let fraction = csv("n,city\n1,a\n2.5,b\n");
+    let fault = package_from_model(&cities(), Some(&fraction), &options()).unwrap_err();
+    let problem = &fault.details()[0].args[0];
+    assert!(
+        problem.contains("\"n\"") && problem.contains("row 2"),
+        "{problem}"
+    );
+    let nothing = csv("age,education_num\n,1\n,2\n");
+    let (definition, _) = deployed(&two_inputs(true), Some(&nothing), &options());
+    let input = columns(&definition, "input", "input1");
+    assert_eq!(input[0], column("age", "Number/Double", true));
+}
+
+#[test]
+fn a_sample_with_a_column_too_many_for_unnamed_inputs_is_refused() {
+    let sample = csv("a,b,income\n1,2.5,x\n");
+    let fault =
+        package_from_model(&onnx::linear(&[1.0, 2.0], 0.0), Some(&sample), &options()).unwrap_err();
+    assert!(fault.is(&WebServicePackageError::ValidationError));
+    assert!(fault.details()[0].args[0].contains('3'), "{fault:?}");
 }
 
 #[test]

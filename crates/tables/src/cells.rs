@@ -101,26 +101,33 @@ impl Builder {
     /// column are of the commonest kinds: a plain number, with quotes or without, in a column of
     /// numbers, and a text without escapes in a column of texts. Else, and wherever anything is
     /// not as it should be, nothing is done.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn push_plain(&mut self, text: &str, at: usize, limit: usize) -> Option<usize> {
+        // Apart from the others, so that a row of such columns is one small loop.
+        let Values::F64(values) = &mut self.values else {
+            return self.push_plain_other(text, at, limit);
+        };
         let bytes = text.as_bytes();
         let quoted = *bytes.get(at)? == b'"';
         let from = at + usize::from(quoted);
-        // Where the value ends, and whether its quote is there too.
-        let closed = |end: usize| -> Option<usize> {
-            let right = end - from <= limit && (!quoted || *bytes.get(end)? == b'"');
-            right.then_some(end + usize::from(quoted))
-        };
+        let number = plain_number(bytes, from)?;
+        let end = closed(bytes, from, number.end, quoted, limit)?;
+        values.push(match number.to_f64() {
+            Some(value) => value,
+            None => fast_float2::parse(&bytes[from..number.end]).ok()?,
+        });
+        if let Some(validity) = &mut self.validity {
+            validity.push(true);
+        }
+        Some(end)
+    }
+
+    fn push_plain_other(&mut self, text: &str, at: usize, limit: usize) -> Option<usize> {
+        let bytes = text.as_bytes();
+        let quoted = *bytes.get(at)? == b'"';
+        let from = at + usize::from(quoted);
+        let closed = |end| closed(bytes, from, end, quoted, limit);
         let end = match &mut self.values {
-            Values::F64(v) => {
-                let number = plain_number(bytes, from)?;
-                let end = closed(number.end)?;
-                v.push(match number.to_f64() {
-                    Some(value) => value,
-                    None => fast_float2::parse(&bytes[from..number.end]).ok()?,
-                });
-                end
-            }
             Values::F32(v) => {
                 let number = plain_number(bytes, from)?;
                 let end = closed(number.end)?;
@@ -257,6 +264,14 @@ fn whole(cell: Cell<'_>) -> Result<Decimal<'_>, Refusal> {
         },
         _ => Err(Refusal::Type),
     }
+}
+
+/// The position after a value that stands from `from` to `end` within the limit of a cell, its
+/// closing quote included where it has one.
+#[inline(always)]
+fn closed(bytes: &[u8], from: usize, end: usize, quoted: bool, limit: usize) -> Option<usize> {
+    let right = end - from <= limit && (!quoted || *bytes.get(end)? == b'"');
+    right.then_some(end + usize::from(quoted))
 }
 
 /// The bounds of the integer types that are kept as `I32` or `I64`. (`Uint64` is wider, and its

@@ -9,7 +9,7 @@ use wire::umpire_v1::Deployed;
 use super::score::{Form, Rows, first_input, request};
 use super::{Common, deploy, flag};
 use crate::client::{Client, ServicePath, Trust};
-use crate::config::{LogLevel, Settings};
+use crate::config::{BaseUrl, LogLevel, Settings};
 use crate::exit::Failure;
 use crate::term;
 use crate::wiring::{self, Server};
@@ -63,7 +63,7 @@ impl Quickstart {
     async fn serve(&self, settings: Settings) -> Result<(), Failure> {
         let server = Server::start(&settings).await?;
         let settings = Settings {
-            server: Some(server.url().to_owned()),
+            server: Some(BaseUrl(server.url().to_owned())),
             token: None,
             ..settings
         };

@@ -108,6 +108,8 @@ pub(crate) enum Problem {
         /// What is wrong.
         problem: String,
     },
+    /// One of two settings that go together is set, and the other is not.
+    Together(&'static str, &'static str),
     /// The memory quota: it has a code of its own in the catalogue.
     Memory {
         /// What was written.
@@ -137,6 +139,12 @@ impl fmt::Display for Problem {
                 origin,
                 problem,
             } => write!(f, "{name}: {problem} ({origin})"),
+            Problem::Together(one, other) => {
+                write!(
+                    f,
+                    "{one} and {other} go together: one is set and the other is not"
+                )
+            }
             Problem::Memory { value, origin } => write!(
                 f,
                 "containers.memory_quota: \"{value}\" is not a size of at least {} ({origin})",

@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
-use super::values::{Cgroups, LogFormat, LogLevel, Size, Span, TlsMode, Value};
+use super::values::{
+    BaseUrl, Cgroups, LogFormat, LogLevel, OriginPattern, Size, Span, TlsMode, Value,
+};
 
 /// What the loader needs to know of a setting.
 pub(crate) struct Key {
@@ -80,7 +82,7 @@ settings! {
     /// is made in the data directory.
     "master_key_file" => master_key_file: Option<PathBuf> = None;
     /// The start of URLs in replies, where it is not what requests say (`https://ml.example.com`).
-    "public_url" => public_url: Option<String> = None;
+    "public_url" => public_url: Option<BaseUrl> = None;
     /// Proxies whose `Forwarded` and `X-Forwarded-` headers are believed: addresses and ranges.
     "trusted_proxies" => trusted_proxies: Vec<edge::AddressRange> = Vec::new();
     /// Whether API documents are read without a key.
@@ -88,13 +90,13 @@ settings! {
     /// Whether `/metrics` is read without the operator's token.
     "public_metrics" => public_metrics: bool = true;
     /// Origins whose pages may score (`https://app.example.com`, or `*`).
-    "cors_origins" => cors_origins: Vec<String> = Vec::new();
+    "cors_origins" => cors_origins: Vec<OriginPattern> = Vec::new();
     /// The subscription that services belong to unless a deploy says otherwise.
     "subscription" => subscription: String = "00000000-0000-0000-0000-000000000000".to_owned();
     /// How long calls under way may finish after SIGTERM.
     "drain" => drain: Span = secs(30);
     /// The server that client commands talk to.
-    "server" => server: Option<String> = None;
+    "server" => server: Option<BaseUrl> = None;
     /// The operator's token that client commands sign in with; without it, the one in the data
     /// directory.
     "token" secret => token: Option<String> = None;
@@ -198,6 +200,34 @@ mod tests {
             other.set(key.name, &text).expect("reads back");
             assert_eq!(other.show(key.name), Some(shown), "{}", key.name);
             assert!(!key.help.trim().is_empty());
+        }
+    }
+
+    /// Writes `docs/configuration.md`, and fails when that changed it.
+    #[test]
+    fn the_settings_page_is_up_to_date() {
+        let defaults = Settings::default();
+        let mut page = String::from(
+            "# Settings\n\n\
+             Written by a test from `crates/app/src/config/settings.rs`; do not edit by hand.\n\n\
+             From weak to strong: defaults, the TOML file, the environment, flags. `--set KEY=VALUE`\n\
+             sets any of them; `umpire config` prints the values in force with their origins.\n\n\
+             | setting | default | variable | what it does |\n|---|---|---|---|\n",
+        );
+        for key in KEYS {
+            let default = defaults.show(key.name).unwrap_or_default();
+            let help = key.help.split_whitespace().collect::<Vec<_>>().join(" ");
+            page.push_str(&format!(
+                "| `{}` | `{default}` | `{}` | {help} |\n",
+                key.name,
+                key.variable()
+            ));
+        }
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/configuration.md");
+        let there = std::fs::read_to_string(path).unwrap_or_default();
+        if there != page {
+            std::fs::write(path, &page).expect("docs/configuration.md can be written");
+            panic!("docs/configuration.md was out of date and is written anew: look at the change");
         }
     }
 

@@ -106,6 +106,52 @@ impl Value for edge::AddressRange {
     }
 }
 
+/// The start of a URL: scheme and host, perhaps a path; without a slash at the end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct BaseUrl(pub(crate) String);
+
+impl Value for BaseUrl {
+    fn read(text: &str) -> Result<Self, String> {
+        let rest = text
+            .strip_prefix("http://")
+            .or_else(|| text.strip_prefix("https://"))
+            .filter(|rest| !rest.is_empty() && !rest.starts_with('/'));
+        match rest {
+            Some(rest) if !rest.contains(['?', '#', ' ', '"', '\\', '<', '>']) => {
+                Ok(BaseUrl(text.trim_end_matches('/').to_owned()))
+            }
+            _ => Err(format!(
+                "\"{text}\" is not the start of a URL such as https://ml.example.com"
+            )),
+        }
+    }
+
+    fn show(&self) -> String {
+        quoted(&self.0)
+    }
+}
+
+/// Where pages come from: `https://app.example.com`, or `*` for anywhere.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct OriginPattern(pub(crate) String);
+
+impl Value for OriginPattern {
+    fn read(text: &str) -> Result<Self, String> {
+        let is_origin = || BaseUrl::read(text).is_ok_and(|url| url.0.matches('/').count() == 2);
+        if text == "*" || is_origin() {
+            Ok(OriginPattern(text.trim_end_matches('/').to_owned()))
+        } else {
+            Err(format!(
+                "\"{text}\" is not an origin such as https://app.example.com, or *"
+            ))
+        }
+    }
+
+    fn show(&self) -> String {
+        quoted(&self.0)
+    }
+}
+
 /// A length of time: `250ms`, `15s`, `10min`, `2h`; or parts of several, `1min30s`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Span(pub(crate) Duration);
@@ -322,6 +368,30 @@ mod tests {
         }
         for wrong in ["", "MiB", "-1", "1.5MiB", "5XB", "99999999999GiB", "plenty"] {
             assert!(Size::read(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn urls_and_origins() {
+        for right in ["http://h", "https://ml.example.com:8443/base"] {
+            assert_eq!(BaseUrl::read(right), Ok(BaseUrl(right.to_owned())));
+        }
+        assert_eq!(BaseUrl::read("https://h/").unwrap().0, "https://h");
+        for wrong in [
+            "h",
+            "ftp://h",
+            "http://",
+            "https:///x",
+            "http://h?x",
+            "http://a b",
+        ] {
+            assert!(BaseUrl::read(wrong).is_err(), "{wrong}");
+        }
+        for right in ["*", "https://app.example.com", "http://localhost:3000"] {
+            assert!(OriginPattern::read(right).is_ok(), "{right}");
+        }
+        for wrong in ["app.example.com", "https://a/b", "**"] {
+            assert!(OriginPattern::read(wrong).is_err(), "{wrong}");
         }
     }
 

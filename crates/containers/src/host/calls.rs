@@ -453,6 +453,8 @@ fn place_number(id: u32) -> u16 {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn poll(calls: &mut Calls, id: u32) -> Poll<Outcome> {
@@ -590,5 +592,99 @@ mod tests {
             panic!("no answer");
         };
         assert_eq!(answer.len(), total);
+    }
+
+    /// What a hostile container and an ordinary caller can do to the table.
+    #[derive(Debug, Clone)]
+    enum Step {
+        Open,
+        Poll(usize),
+        Abandon(usize),
+        Reply(usize, u16, u32),
+        Data(usize, usize),
+        Refused(usize),
+        Begun(usize),
+        Credit(usize),
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        // Index 7 is an id that was never given, 8 the set-up.
+        let at = || 0_usize..9;
+        prop_oneof![
+            Just(Step::Open),
+            at().prop_map(Step::Poll),
+            at().prop_map(Step::Abandon),
+            (at(), 0_u16..4, 0_u32..12).prop_map(|(at, status, len)| Step::Reply(at, status, len)),
+            (at(), 0_usize..12).prop_map(|(at, len)| Step::Data(at, len)),
+            at().prop_map(Step::Refused),
+            at().prop_map(Step::Begun),
+            at().prop_map(Step::Credit),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn no_order_of_frames_breaks_the_table(
+            steps in prop::collection::vec(step(), 0..200),
+        ) {
+            let places = 3;
+            let mut calls = Calls::new(places, 10);
+            let mut dispatch = Dispatch::default();
+            let mut given: Vec<u32> = Vec::new();
+            let mut unanswered = 0_usize;
+            let now = Instant::now();
+            for step in steps {
+                let id = |at: usize| match at {
+                    7 => 0xdead_0001,
+                    8 => SETUP,
+                    _ => given.iter().rev().nth(at).copied().unwrap_or(0x7777_0009),
+                };
+                let bytes = [0; 12];
+                match step {
+                    Step::Open => match calls.open() {
+                        Some(id) => {
+                            prop_assert!(!given.contains(&id));
+                            given.push(id);
+                        }
+                        None => prop_assert_eq!(calls.taken(), places),
+                    },
+                    Step::Poll(at) => drop(poll(&mut calls, id(at))),
+                    Step::Abandon(at) => {
+                        unanswered += usize::from(calls.abandon(id(at), now));
+                    }
+                    Step::Reply(at, status, len) => {
+                        let _ = calls.take(reply(id(at), status, len), &mut dispatch);
+                    }
+                    Step::Data(at, len) => {
+                        let frame = Frame::Data { id: id(at), bytes: &bytes[..len] };
+                        let _ = calls.take(frame, &mut dispatch);
+                    }
+                    Step::Refused(at) => {
+                        let frame = Frame::Refused { id: id(at), reason: 1 };
+                        let _ = calls.take(frame, &mut dispatch);
+                    }
+                    Step::Begun(at) => {
+                        calls.take(Frame::Begun { id: id(at) }, &mut dispatch).unwrap();
+                    }
+                    Step::Credit(at) => {
+                        let frame = Frame::Credit { id: id(at), bytes: 1 };
+                        calls.take(frame, &mut dispatch).unwrap();
+                    }
+                }
+                // Given up and not answered, waited for, answered and not taken: each has a place.
+                prop_assert!(dispatch.finished <= unanswered);
+                let abandoned = unanswered - dispatch.finished;
+                prop_assert!(calls.waiting() + abandoned <= calls.taken());
+                prop_assert!(calls.taken() <= places);
+            }
+            // Whatever was said, once all is taken or given up and closed, nothing is kept.
+            let (board, _file) = Board::create(places).unwrap();
+            calls.close(&board);
+            for id in given {
+                let _ = poll(&mut calls, id);
+            }
+            prop_assert_eq!(calls.waiting(), 0);
+            prop_assert_eq!(calls.taken(), unanswered - dispatch.finished);
+        }
     }
 }

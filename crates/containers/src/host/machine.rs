@@ -65,6 +65,11 @@ impl Machine {
         self.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Containers that start now.
+    pub(super) fn starting(&self) -> usize {
+        self.lock().starting
+    }
+
     /// What is short now, if anything; slots are asked for first.
     pub(super) fn shortage(&self) -> Option<Shortage> {
         self.shortage_of(&self.lock())

@@ -1,9 +1,9 @@
 //! The host: starts containers, hands calls to them, watches and ends them.
 //!
 //! A call is given to the container of its endpoint that has the fewest; where all are full it
-//! waits, and one task ([`schedule`]) decides which pools get a further container. Each container
-//! has one task that watches its process ([`process`]) and one that reads its channel
-//! ([`connection`]).
+//! waits, and one task (`schedule`) decides which pools get a further container. Each container
+//! has one task that watches its process (`process`) and one that reads its channel
+//! (`connection`).
 
 mod calls;
 mod cgroup;
@@ -25,7 +25,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use faults::{Class, Fault, gateway_timeout, internal_error, request_timeout};
-use telemetry::{CallContext, NoteLevel, Surface, Telemetry};
+use telemetry::{NoteLevel, Surface, Telemetry};
 use tokio::sync::Notify;
 
 use crate::Operation;
@@ -226,9 +226,19 @@ impl Host {
     }
 
     /// Runs a call of that revision, or of the one that replaced it, in a container of the
-    /// endpoint, starting one where none has room. The answer's bytes, or the fault: the
-    /// container's own, or one of those that DESIGN.md section 3 lists. Dropping the future
-    /// cancels the call: the work stops.
+    /// endpoint, starting one where none has room. Dropping the future cancels the call: the work
+    /// stops. (That the client went away is the caller's to report.)
+    ///
+    /// The answer's bytes, or a fault: the container's own (of the call, or of its start); while
+    /// it waits for a container `NoMoreResources`, `TooManyHostsBeingInitialized`,
+    /// `TooManyHostsBeingInitializedPerModel` or `InitializingContainers` after `start_wait`, and
+    /// `BackendInitializationTimeout` when a start goes over `start_limit`; over its deadline
+    /// `ScoreRequestTimeout` before a container began it and `BackendScoreTimeout` after; with its
+    /// container's end `ContainerProcessTerminatedWithSystemError`,
+    /// `ContainerProcessTerminatedWithUnknownError`, `OutOfMemoryLimit` or `WorkerUnreachable`;
+    /// where the two do not understand each other `BackendBadRequest`, `BackendArgumentError`,
+    /// `WorkerAuthorizationFailed`, `UnexpectedScoreStatus` or `UnknownBackendErrorResponse`;
+    /// `InternalErrorSystemLowOnMemory`; `ServiceUnavailable` while the host ends.
     pub async fn call(
         &self,
         endpoint: [u8; 16],
@@ -236,14 +246,7 @@ impl Host {
         label: &str,
         call: Call,
     ) -> Result<Bytes, Fault> {
-        let mut notice = CancelNotice {
-            inner: &self.0,
-            label,
-            armed: true,
-        };
-        let result = self.0.call(endpoint, revision, label, call).await;
-        notice.armed = false;
-        result
+        self.0.call(endpoint, revision, label, call).await
     }
 
     /// The endpoint is deleted: no call is taken any more, its containers finish theirs and end.
@@ -281,7 +284,8 @@ impl Host {
         loop {
             let ended = inner.one_ended.notified();
             let left = inner.all_processes();
-            if left.is_empty() {
+            // A start that is not a process yet becomes one, and is ended then.
+            if left.is_empty() && inner.machine.starting() == 0 {
                 return;
             }
             if Instant::now() >= patience {
@@ -296,28 +300,6 @@ impl Host {
     /// Every pool with its containers, for metrics and operators.
     pub fn status(&self) -> Vec<PoolStatus> {
         status::of(&self.0)
-    }
-}
-
-/// Reports a call whose client went away: nobody else sees that.
-struct CancelNotice<'a> {
-    inner: &'a Inner,
-    label: &'a str,
-    armed: bool,
-}
-
-impl Drop for CancelNotice<'_> {
-    fn drop(&mut self) {
-        if self.armed {
-            let context = CallContext {
-                endpoint: self.label,
-                ..CallContext::default()
-            };
-            let fault = request_timeout::request_canceled();
-            self.inner
-                .telemetry
-                .observe_call(&fault, Surface::Score, context);
-        }
     }
 }
 

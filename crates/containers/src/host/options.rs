@@ -21,7 +21,9 @@ pub enum Cgroups {
 /// The settings of a [`super::Host`].
 #[derive(Debug, Clone)]
 pub struct HostOptions {
-    /// The program that becomes a container, and its arguments.
+    /// The program that becomes a container, and its arguments. A wrapper or sandbox there gets
+    /// the container's descriptors (3: the channel, 4: the board, from 5 on the resources) and
+    /// must hand them on; it gets no environment and no terminal.
     pub command: Vec<OsString>,
     /// The memory quota of a container whose service sets none, in MB.
     pub memory_quota_mb: u64,

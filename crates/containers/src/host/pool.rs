@@ -31,8 +31,8 @@ pub(super) struct State {
     current: Option<[u8; 16]>,
     replaced: VecDeque<[u8; 16]>,
     pub(super) groups: Vec<Group>,
-    /// The endpoint was deleted.
-    removed: bool,
+    /// No call is taken any more: the endpoint was deleted, or the host ends.
+    closed: Option<Fault>,
     /// What the last successful start took.
     last_start: Option<Duration>,
     /// The scheduler looks at this pool by itself, not later than this.
@@ -205,8 +205,8 @@ impl Pool {
     /// answer.
     pub(super) fn enqueue(&self, revision: [u8; 16], limit: usize) -> Result<Queued, Fault> {
         let mut state = self.lock();
-        if state.removed {
-            return Err(not_found::web_service_not_found());
+        if let Some(fault) = &state.closed {
+            return Err(fault.clone());
         }
         let at = state.find_or_make(revision);
         let group = &mut state.groups[at];
@@ -307,7 +307,7 @@ impl Pool {
         let mut state = self.lock();
         state.last_start = Some(process.started.elapsed());
         let limit = process.connection.board.calls();
-        let wanted = !state.removed && matches!(process.wish(), Wish::Serve);
+        let wanted = state.closed.is_none() && matches!(process.wish(), Wish::Serve);
         let revision = process.revision;
         let alive = process.end().is_none();
         let Some(group) = state.groups.iter_mut().find(|g| g.revision == revision) else {
@@ -364,7 +364,7 @@ impl Pool {
     /// for it by its id.
     pub(super) fn prepared(&self, process: &Arc<Process>, limits: PoolLimits) {
         let mut state = self.lock();
-        state.removed = false;
+        state.closed = None;
         state.last_start = Some(process.started.elapsed());
         let at = match state
             .groups
@@ -426,7 +426,7 @@ impl Pool {
     /// Ends every container and whoever waits.
     pub(super) fn end_all(&self, why: &'static str, fault: &Fault) {
         let mut state = self.lock();
-        state.removed = true;
+        state.closed = Some(fault.clone());
         let mut ended = Vec::new();
         for mut group in state.groups.drain(..) {
             ended.extend(group.members.drain(..).map(|m| m.process));
@@ -482,7 +482,7 @@ impl State {
 
     /// Makes a revision current; the containers that are to finish.
     fn replace(&mut self, revision: [u8; 16], limit: usize) -> Vec<Arc<Process>> {
-        self.removed = false;
+        self.closed = None;
         self.current = Some(revision);
         self.replaced.retain(|r| *r != revision);
         let at = self.find_or_make(revision);

@@ -90,6 +90,8 @@ impl Spawner {
                     if let Err(Ok(child)) = answer.send(spawn(order)) {
                         // Nobody waits for it any more.
                         child.kill();
+                        // SAFETY: our own child, not reaped yet; it ends at once.
+                        unsafe { libc::waitpid(child.pid, std::ptr::null_mut(), 0) };
                     }
                 }
             })?;

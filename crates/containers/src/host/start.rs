@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use faults::{Class, Fault, gateway_timeout, internal_error};
-use telemetry::NoteLevel;
+use telemetry::{NoteLevel, Telemetry};
 
 use super::Inner;
 use super::calls::Outcome;
@@ -38,10 +38,9 @@ impl Inner {
     ) -> Result<Arc<Process>, Fault> {
         let begin = Instant::now();
         let counters = self.telemetry.containers();
-        counters.starting.inc();
+        let counted = StartingGauge::new(&self.telemetry);
         let result = self.start_inner(pool, revision, files, slot).await;
-        counters.starting.dec();
-        drop(starting);
+        drop((counted, starting));
         if let Ok(process) = &result {
             process.is_ready();
             counters.start_duration.observe(begin.elapsed());
@@ -73,15 +72,22 @@ impl Inner {
         };
         pool.set_limits(revision, files.limits);
         let process = self.spawn_container(pool, files, slot).await?;
+        let mut started = Started {
+            process: Some(process.clone()),
+            otherwise: "given up start",
+        };
         let ready = tokio::time::timeout(self.options.start_limit, self.ready(&process)).await;
         match ready {
-            Ok(Ok(())) => Ok(process),
+            Ok(Ok(())) => {
+                started.process = None;
+                Ok(process)
+            }
             Ok(Err(fault)) => {
-                process.want(Wish::Kill("failed start"));
+                started.otherwise = "failed start";
                 Err(fault)
             }
             Err(_) => {
-                process.want(Wish::Kill("start limit"));
+                started.otherwise = "start limit";
                 let limit = self.options.start_limit.as_secs_f32();
                 Err(gateway_timeout::backend_initialization_timeout()
                     .because(format!("no readiness after {limit} s")))
@@ -233,6 +239,36 @@ impl Inner {
                 return Err(process.end_fault());
             }
             changed.await;
+        }
+    }
+}
+
+/// Counts a container that starts.
+struct StartingGauge<'a>(&'a Telemetry);
+
+impl StartingGauge<'_> {
+    fn new(telemetry: &Telemetry) -> StartingGauge<'_> {
+        telemetry.containers().starting.inc();
+        StartingGauge(telemetry)
+    }
+}
+
+impl Drop for StartingGauge<'_> {
+    fn drop(&mut self) {
+        self.0.containers().starting.dec();
+    }
+}
+
+/// Ends a container whose start failed, or that nobody waits for any more.
+struct Started {
+    process: Option<Arc<Process>>,
+    otherwise: &'static str,
+}
+
+impl Drop for Started {
+    fn drop(&mut self) {
+        if let Some(process) = &self.process {
+            process.want(Wish::Kill(self.otherwise));
         }
     }
 }

@@ -222,6 +222,15 @@ impl Bench {
         notes.iter().any(|note| note.text.contains(text))
     }
 
+    /// How many of these have begun.
+    pub fn begun(&self) -> usize {
+        let pools = self.host.status();
+        pools
+            .iter()
+            .flat_map(|p| p.containers.iter().map(|c| c.begun))
+            .sum()
+    }
+
     /// What went wrong, as `Class.Code`.
     pub async fn fails(&self, endpoint: u8, action: &str) -> String {
         self.call(endpoint, action).await.unwrap_err().name()

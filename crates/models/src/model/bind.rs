@@ -1,5 +1,6 @@
 //! Which column of a table feeds which input of a model.
 
+use std::collections::HashMap;
 use std::fmt;
 
 use faults::{Class, Fault};
@@ -100,13 +101,14 @@ impl Model {
     pub fn bind(&self, schema: &Schema) -> Result<Binding, BindError> {
         let inputs = self.inputs();
         let fields = schema.fields();
+        let names = Names::new(fields);
         let mut used = vec![false; fields.len()];
         let mut found: Vec<Option<Vec<usize>>> = vec![None; inputs.len()];
         for (i, input) in inputs.iter().enumerate() {
             if input.width != Some(1) {
                 continue;
             }
-            if let Some(position) = by_name(&input.name, fields) {
+            if let Some(position) = names.find(&input.name) {
                 used[position] = true;
                 found[i] = Some(vec![position]);
             } else if inputs.len() > 1 {
@@ -194,25 +196,51 @@ fn features(left: Vec<usize>, fields: &[Field]) -> Vec<usize> {
     if kept.is_empty() { left } else { kept }
 }
 
-/// The position of the column that a name means, if there is exactly one.
-fn by_name(name: &str, fields: &[Field]) -> Option<usize> {
-    let plain = |s: &str| -> String {
-        s.chars()
-            .map(|c| if c.is_alphanumeric() { c } else { '_' })
-            .collect()
-    };
-    let only = |test: &dyn Fn(&str) -> bool| {
-        let mut hits = (0..fields.len()).filter(|&p| test(&fields[p].name));
-        match (hits.next(), hits.next()) {
-            (Some(position), None) => Some(position),
-            _ => None,
+/// The columns by name, in three degrees of laxity.
+struct Names<'f> {
+    exact: HashMap<&'f str, usize>,
+    /// `None` where several columns have the name.
+    plain: HashMap<String, Option<usize>>,
+    folded: HashMap<String, Option<usize>>,
+}
+
+impl<'f> Names<'f> {
+    fn new(fields: &'f [Field]) -> Names<'f> {
+        let mut names = Names {
+            exact: HashMap::with_capacity(fields.len()),
+            plain: HashMap::with_capacity(fields.len()),
+            folded: HashMap::with_capacity(fields.len()),
+        };
+        for (position, field) in fields.iter().enumerate() {
+            names.exact.insert(&field.name, position);
+            let plain = plain(&field.name);
+            let folded = plain.to_lowercase();
+            for (map, name) in [(&mut names.plain, plain), (&mut names.folded, folded)] {
+                map.entry(name)
+                    .and_modify(|p| *p = None)
+                    .or_insert(Some(position));
+            }
         }
-    };
-    let wanted = plain(name);
-    let folded = wanted.to_lowercase();
-    only(&|column| column == name)
-        .or_else(|| only(&|column| plain(column) == wanted))
-        .or_else(|| only(&|column| plain(column).to_lowercase() == folded))
+        names
+    }
+
+    /// The position of the column that a name means, if there is exactly one.
+    fn find(&self, name: &str) -> Option<usize> {
+        let wanted = plain(name);
+        let folded = wanted.to_lowercase();
+        self.exact
+            .get(name)
+            .copied()
+            .or_else(|| self.plain.get(&wanted).copied().flatten())
+            .or_else(|| self.folded.get(&folded).copied().flatten())
+    }
+}
+
+/// A name with everything but letters and digits taken as `_`.
+fn plain(name: &str) -> String {
+    name.chars()
+        .map(|c| if c.is_alphanumeric() { c } else { '_' })
+        .collect()
 }
 
 /// Whether a column's values can become an input's elements: numbers and truth values any number,
@@ -240,11 +268,12 @@ mod tests {
     #[test]
     fn names_are_found_in_spite_of_exporters() {
         let columns = fields(&["age", "education-num", "Hours Per Week", "a-b", "a b"]);
-        assert_eq!(by_name("age", &columns), Some(0));
-        assert_eq!(by_name("education_num", &columns), Some(1));
-        assert_eq!(by_name("hours_per_week", &columns), Some(2));
-        assert_eq!(by_name("a-b", &columns), Some(3));
-        assert_eq!(by_name("a_b", &columns), None);
-        assert_eq!(by_name("missing", &columns), None);
+        let names = Names::new(&columns);
+        assert_eq!(names.find("age"), Some(0));
+        assert_eq!(names.find("education_num"), Some(1));
+        assert_eq!(names.find("hours_per_week"), Some(2));
+        assert_eq!(names.find("a-b"), Some(3));
+        assert_eq!(names.find("a_b"), None);
+        assert_eq!(names.find("missing"), None);
     }
 }

@@ -9,6 +9,8 @@ pub(crate) mod attrs;
 pub(crate) mod compile;
 pub(crate) mod proto;
 pub(crate) mod read;
+#[cfg(test)]
+mod tests;
 
 use faults::{Class, Fault};
 

@@ -14,6 +14,7 @@ mod hash;
 mod layout;
 mod matmul;
 mod ml;
+mod norm;
 mod pick;
 mod reduce;
 mod scan;
@@ -74,6 +75,10 @@ fn basic(op: &str) -> Option<Maker> {
         "Add" | "Sub" | "Mul" | "Div" | "Pow" | "Mod" => arithmetic::binary,
         "Min" | "Max" | "Sum" | "Mean" => arithmetic::variadic,
         "Clip" => arithmetic::clip,
+        "BatchNormalization" => norm::batch_normalization,
+        "LayerNormalization" => norm::layer_normalization,
+        "LpNormalization" => norm::lp_normalization,
+        "PRelu" => norm::p_relu,
         "And" | "Or" | "Xor" | "Equal" | "Less" | "LessOrEqual" | "Greater" | "GreaterOrEqual" => {
             compare::binary
         }
@@ -88,7 +93,6 @@ fn basic(op: &str) -> Option<Maker> {
         "ArgMax" | "ArgMin" => reduce::arg,
         "CumSum" => reduce::cumulative_sum,
         "Softmax" | "LogSoftmax" => softmax::make,
-        "LpNormalization" => softmax::lp_normalization,
         "Cast" => cast::cast,
         "CastLike" => cast::cast_like,
         "Concat" => layout::concat,

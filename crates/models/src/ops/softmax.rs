@@ -1,9 +1,9 @@
-//! Lines along an axis brought to a common size: `Softmax`, `LogSoftmax`, `LpNormalization`.
+//! `Softmax` and `LogSoftmax`.
 
+use super::Built;
 use super::arithmetic::Number;
 use super::axis;
 use super::unary::{Float, Function};
-use super::{Built, Reject};
 use crate::engine::args::Args;
 use crate::engine::tensor::{Data, Tensor};
 use crate::engine::{Context, Kernel, Stop};
@@ -88,73 +88,6 @@ fn softmax<T: Float + Number>(values: &mut [T], size: usize, inner: usize, log: 
                     let cell = &mut block[k * inner + c];
                     *cell = cell.div(sum);
                 });
-            }
-        }
-    }
-}
-
-struct LpNormalization {
-    axis: i64,
-    squares: bool,
-}
-
-/// `LpNormalization`.
-pub(crate) fn lp_normalization(spec: &mut Spec<'_>) -> Built {
-    let squares = match spec.attrs.int_or("p", 2)? {
-        1 => false,
-        2 => true,
-        other => return Err(Reject::malformed(format!("p = {other} is neither 1 nor 2"))),
-    };
-    Ok(Box::new(LpNormalization {
-        axis: spec.attrs.int_or("axis", -1)?,
-        squares,
-    }))
-}
-
-impl Kernel for LpNormalization {
-    fn run(&self, args: &mut Args<'_>, cx: &mut Context<'_>) -> Result<(), Stop> {
-        let (shape, data) = args.take(0, cx.pool)?.into_parts();
-        let at = axis::axis(self.axis, shape.rank())?;
-        let lines = (shape.dims()[at], shape.dims()[at + 1..].iter().product());
-        let data = match data {
-            Data::F32(mut v) => {
-                self.normalize(&mut v, lines);
-                Data::F32(v)
-            }
-            Data::F64(mut v) => {
-                self.normalize(&mut v, lines);
-                Data::F64(v)
-            }
-            other => return Err(Stop::failed(format!("no norm of {}", other.element()))),
-        };
-        cx.give(Tensor::new(shape, data)?);
-        Ok(())
-    }
-}
-
-impl LpNormalization {
-    /// A line of zeros stays as it is.
-    fn normalize<T: Float + Number>(&self, values: &mut [T], (size, inner): (usize, usize)) {
-        if size == 0 || inner == 0 {
-            return;
-        }
-        for block in values.chunks_exact_mut(size * inner) {
-            for c in 0..inner {
-                let line = || (0..size).map(|k| k * inner + c);
-                let mut norm = line().fold(T::default(), |sum, i| {
-                    let v = block[i];
-                    sum.add(if self.squares {
-                        v.mul(v)
-                    } else {
-                        v.function(Function::Abs)
-                    })
-                });
-                if self.squares {
-                    norm = norm.function(Function::Sqrt);
-                }
-                if norm != T::default() {
-                    line().for_each(|i| block[i] = block[i].div(norm));
-                }
             }
         }
     }

@@ -198,7 +198,7 @@ fn kernel(forest: &Forest<f32>, case: &Case, aggregate: Aggregate) -> (Vec<f32>,
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(300))]
+    #![proptest_config(ProptestConfig::with_cases(120))]
     #[test]
     fn the_kernel_walks_as_the_specification_says(case in case()) {
         let forest = forest(&case.nodes, &case.weights, case.targets).unwrap();

@@ -82,8 +82,9 @@ fn long_fraction(
             break;
         }
     }
-    // 10^16 is the last power of ten here that a binary64 is divided by.
-    if fraction > 16 || matches!(bytes.get(at)?, b'e' | b'E' | b'.') {
+    // None where a point was the eighth byte and nothing follows it; 10^16 is the last power of
+    // ten here that a binary64 is divided by.
+    if fraction == 0 || fraction > 16 || matches!(bytes.get(at)?, b'e' | b'E' | b'.') {
         return None;
     }
     Some(PlainNumber {
@@ -220,7 +221,8 @@ mod tests {
             Some(0.4967141530112327)
         );
         for text in [
-            "", "-", "01", "1.", ".5", "1e5", "1.5E3", "1.2.3", "12345678", "+1", "x",
+            "", "-", "01", "01.5", "1..2", "1.é", "1234567.", "123456.", "1.", ".5", "1e5",
+            "1.5E3", "1.2.3", "12345678", "+1", "x",
         ] {
             assert!(
                 plain_number(format!("{text},1234567").as_bytes(), 0).is_none(),
@@ -233,6 +235,13 @@ mod tests {
     proptest! {
         #[test]
         fn plain_numbers_are_those_of_the_long_way(text in "-?[0-9]{1,9}(\\.[0-9]{1,20})?") {
+            check(&text)?;
+        }
+
+        #[test]
+        fn what_ends_in_the_wrong_place_is_left_to_the_long_way(
+            text in "-?[0-9]{1,9}(\\.[0-9]{0,20})?[.eE+-]?[0-9]?"
+        ) {
             check(&text)?;
         }
 

@@ -33,6 +33,11 @@ impl<'a> Keys<'a> {
         self.few.is_empty() && self.many.is_empty()
     }
 
+    /// The number of names.
+    pub(super) fn len(&self) -> usize {
+        self.few.len() + self.many.len()
+    }
+
     /// Forgets all names.
     pub(super) fn clear(&mut self) {
         self.few.clear();
@@ -50,7 +55,7 @@ mod tests {
         assert!(keys.is_empty());
         for i in 0..100 {
             assert!(keys.insert(format!("name {i}").into()));
-            assert!(!keys.is_empty());
+            assert_eq!(keys.len(), i + 1);
             for earlier in 0..=i {
                 assert!(!keys.insert(format!("name {earlier}").into()));
             }

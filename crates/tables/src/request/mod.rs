@@ -38,7 +38,6 @@
 mod input;
 mod keys;
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use faults::{Fault, bad_argument, bad_user_argument, invalid_operation};
@@ -62,6 +61,10 @@ pub struct InputPort {
 
 /// How many columns at fault a reply lists.
 const LISTED_COLUMNS: usize = 16;
+
+/// How many members an object may have that is not a row. What is kept of a member is larger than
+/// its text can be, and no client comes near this.
+const MEMBERS: usize = 4_096;
 
 /// How many input names at fault a reply lists.
 const LISTED_NAMES: usize = 16;
@@ -279,6 +282,11 @@ impl<'a, 'p> Reader<'a, 'p> {
         self.scanner.enter()?;
         let mut names = Keys::default();
         while self.scanner.more(names.is_empty(), b'}')? {
+            if names.len() == MEMBERS {
+                return Err(self
+                    .scanner
+                    .broken("an object has more members than the limit"));
+            }
             let name = self.scanner.key()?;
             member(self, &name)?;
             self.part = part;
@@ -398,7 +406,7 @@ fn describe_mismatches<'m>(mismatches: impl Iterator<Item = &'m Mismatch>) -> St
             MismatchKind::Extra => "extra",
             MismatchKind::Repeated => "repeated",
         };
-        Cow::from(format!("\"{}\" is {kind}", mismatch.column))
+        format!("\"{}\" is {kind}", mismatch.column)
     });
     parts.collect::<Vec<_>>().join(", ")
 }

@@ -31,6 +31,26 @@ pub fn people() -> InputPort {
     )
 }
 
+/// `input1` with `x` (Double) and `y` (String).
+pub fn xy() -> InputPort {
+    let fields = vec![
+        Field::new("x", DataType::Double),
+        Field::new("y", DataType::String),
+    ];
+    port("input1", fields)
+}
+
+/// `input1` with `x` (Double) alone.
+pub fn x() -> InputPort {
+    port("input1", vec![Field::new("x", DataType::Double)])
+}
+
+/// [`xy`], and `Input2` with `z` (Int32).
+pub fn two() -> [InputPort; 2] {
+    let other = port("Input2", vec![Field::new("z", DataType::Int32)]);
+    [xy(), other]
+}
+
 pub fn any_parameters(_: &[(String, Scalar)]) -> Result<(), Fault> {
     Ok(())
 }

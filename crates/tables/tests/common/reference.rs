@@ -176,14 +176,14 @@ fn check_shape(input: &Json) -> Result<(), Verdict> {
     right.then_some(()).ok_or_else(|| fault(INVALID))
 }
 
-fn column_names(input: &[(String, Json)]) -> Vec<&str> {
+fn column_names<'j>(input: &'j [(String, Json)]) -> Vec<&'j str> {
     let names = match member(input, "ColumnNames") {
         Some(Json::Array(names)) => names.as_slice(),
         Some(name) => std::slice::from_ref(name),
         None => &[],
     };
-    let text = |name| match name {
-        &Json::Text(ref text) => text.as_str(),
+    let text = |name: &'j Json| match name {
+        Json::Text(text) => text.as_str(),
         _ => unreachable!("the shape was checked"),
     };
     names.iter().map(text).collect()
