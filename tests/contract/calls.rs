@@ -20,7 +20,10 @@ pub fn bad_version_call() {
             .send(server.address);
         assert_fault(&reply, bad_argument::bad_version_call(received));
     }
-    let reply = Request::new("POST", &service.path()).bearer(&service.primary).json(&one_x(1.0)).send(server.address);
+    let reply = Request::new("POST", &service.path())
+        .bearer(&service.primary)
+        .json(&one_x(1.0))
+        .send(server.address);
     assert_eq!(reply.status, 400);
     assert_eq!(reply.header("x-ms-error-code"), Some("BadVersionCall"));
 }
@@ -29,7 +32,8 @@ pub fn bad_version_call() {
 pub fn invalid_input_names() {
     let server = Server::start();
     let service = server.deploy_linear("linear");
-    let reply = service.score(&json!({"Inputs": {"Input1": {"ColumnNames": ["x"], "Values": [[1]]}}}));
+    let reply =
+        service.score(&json!({"Inputs": {"Input1": {"ColumnNames": ["x"], "Values": [[1]]}}}));
     assert_fault(&reply, bad_argument::invalid_input_names("Input1"));
 }
 
@@ -38,20 +42,32 @@ pub fn invalid_query_parameter() {
     let server = Server::start();
     let service = server.deploy_linear("linear");
     for (query, parameter) in [("details=maybe", "details"), ("format=xml", "format")] {
-        let reply = Request::new("POST", &format!("{}?api-version=2.0&{query}", service.path()))
-            .bearer(&service.primary)
-            .json(&one_x(1.0))
-            .send(server.address);
-        assert_eq!(reply.status, 400, "{}", reply.text());
-        assert_eq!(reply.header("x-ms-error-code"), Some("InvalidQueryParameter"));
-        let message = reply.json()["error"]["details"][0]["message"].as_str().unwrap().to_owned();
-        assert!(message.contains(&format!("'{parameter}'")), "{message}");
-    }
-    // Unknown keys are ignored.
-    let reply = Request::new("POST", &format!("{}?api-version=2.0&colour=blue", service.path()))
+        let reply = Request::new(
+            "POST",
+            &format!("{}?api-version=2.0&{query}", service.path()),
+        )
         .bearer(&service.primary)
         .json(&one_x(1.0))
         .send(server.address);
+        assert_eq!(reply.status, 400, "{}", reply.text());
+        assert_eq!(
+            reply.header("x-ms-error-code"),
+            Some("InvalidQueryParameter")
+        );
+        let message = reply.json()["error"]["details"][0]["message"]
+            .as_str()
+            .unwrap()
+            .to_owned();
+        assert!(message.contains(&format!("'{parameter}'")), "{message}");
+    }
+    // Unknown keys are ignored.
+    let reply = Request::new(
+        "POST",
+        &format!("{}?api-version=2.0&colour=blue", service.path()),
+    )
+    .bearer(&service.primary)
+    .json(&one_x(1.0))
+    .send(server.address);
     assert_eq!(reply.status, 200, "{}", reply.text());
 }
 
@@ -59,7 +75,11 @@ pub fn invalid_query_parameter() {
 pub fn missing_request_input() {
     let server = Server::start();
     let service = server.deploy_linear("linear");
-    for body in [json!({"GlobalParameters": {}}), json!({"Inputs": null}), json!({"Inputs": {}})] {
+    for body in [
+        json!({"GlobalParameters": {}}),
+        json!({"Inputs": null}),
+        json!({"Inputs": {}}),
+    ] {
         assert_fault(&service.score(&body), bad_argument::missing_request_input());
     }
 }
@@ -70,20 +90,42 @@ pub fn request_body_invalid() {
     let service = server.deploy_linear("linear");
     let deep = "[".repeat(10_000);
     let repeated = r#"{"Inputs":{"input1":[{"x":1,"x":2}]}}"#;
-    for body in ["", "not json", "{\"Inputs\":", "[1]x", deep.as_str(), repeated, "{\"Inputs\":7}"] {
-        let reply = service.request(&Value::Null).body(body).send(server.address);
+    for body in [
+        "",
+        "not json",
+        "{\"Inputs\":",
+        "[1]x",
+        deep.as_str(),
+        repeated,
+        "{\"Inputs\":7}",
+    ] {
+        let reply = service
+            .request(&Value::Null)
+            .body(body)
+            .send(server.address);
         assert_eq!(reply.status, 400, "{body:.40}: {}", reply.text());
-        assert_eq!(reply.header("x-ms-error-code"), Some("RequestBodyInvalid"), "{body:.40}");
+        assert_eq!(
+            reply.header("x-ms-error-code"),
+            Some("RequestBodyInvalid"),
+            "{body:.40}"
+        );
     }
     let reply = service.request(&Value::Null).body("").send(server.address);
     assert_fault(&reply, bad_argument::request_body_invalid());
     let large = vec![b' '; 2 << 20];
     assert_fault(
-        &service.request(&Value::Null).body(large.clone()).send(server.address),
+        &service
+            .request(&Value::Null)
+            .body(large.clone())
+            .send(server.address),
         bad_argument::request_body_invalid(),
     );
     assert_fault(
-        &service.request(&Value::Null).body(large).chunked().send(server.address),
+        &service
+            .request(&Value::Null)
+            .body(large)
+            .chunked()
+            .send(server.address),
         bad_argument::request_body_invalid(),
     );
     assert_eq!(service.score_x(1.0).status, 200, "the service goes on");
@@ -94,7 +136,10 @@ pub fn request_is_empty() {
     let server = Server::start();
     let service = server.deploy_linear("linear");
     for body in ["null", "{}", "[]", "  {} "] {
-        let reply = service.request(&Value::Null).body(body).send(server.address);
+        let reply = service
+            .request(&Value::Null)
+            .body(body)
+            .send(server.address);
         assert_fault(&reply, bad_argument::request_is_empty());
     }
 }
@@ -105,16 +150,24 @@ pub fn input_mismatch_error() {
     let model = server.upload(&onnx::linear(&[1.0, 1.0], 0.0));
     let service = server.deploy("two", &packages::regression(&model, &["x", "y"]));
     let mismatch = |target: &str| bad_user_argument::input_mismatch_error().at(target);
-    let reply = service.score(&json!({"Inputs": {"input1": {"ColumnNames": ["x"], "Values": [[1]]}}}));
+    let reply =
+        service.score(&json!({"Inputs": {"input1": {"ColumnNames": ["x"], "Values": [[1]]}}}));
     assert_fault(&reply, mismatch("input1/y"));
     let reply = service.score(&json!({"Inputs": {"input1": [{"x": 1, "y": 2, "z": 3}]}}));
     assert_fault(&reply, mismatch("input1/z"));
-    let reply = service.score(&json!({"Inputs": {"input1": {"ColumnNames": ["x", "y", "y"], "Values": [[1, 2, 3]]}}}));
+    let reply = service.score(
+        &json!({"Inputs": {"input1": {"ColumnNames": ["x", "y", "y"], "Values": [[1, 2, 3]]}}}),
+    );
     assert_fault(&reply, mismatch("input1/y"));
-    let reply = service.score(&json!({"Inputs": {"input1": {"ColumnNames": ["a", "b"], "Values": [[1, 2]]}}}));
+    let reply = service
+        .score(&json!({"Inputs": {"input1": {"ColumnNames": ["a", "b"], "Values": [[1, 2]]}}}));
     let body = reply.json();
     assert_eq!(reply.status, 400);
-    assert_eq!(body["error"]["details"].as_array().unwrap().len(), 4, "{body}");
+    assert_eq!(
+        body["error"]["details"].as_array().unwrap().len(),
+        4,
+        "{body}"
+    );
 }
 
 /// A cell that does not convert, a short row, a missing value: row, column, value and type named.
@@ -127,7 +180,8 @@ pub fn input_parse_error() {
         (json!([[1, 2]]), vec!["row 1", "2"]),
         (json!([[true]]), vec!["row 1", "x", "Double"]),
     ] {
-        let reply = service.score(&json!({"Inputs": {"input1": {"ColumnNames": ["x"], "Values": cells}}}));
+        let reply =
+            service.score(&json!({"Inputs": {"input1": {"ColumnNames": ["x"], "Values": cells}}}));
         assert_eq!(reply.status, 400, "{}", reply.text());
         assert_eq!(reply.header("x-ms-error-code"), Some("InputParseError"));
         let body = reply.json();
@@ -141,7 +195,10 @@ pub fn input_parse_error() {
     let reply = service.request(&Value::Null).body(
         r#"{"Inputs":{"input1":{"Values":[["abc"]],"ColumnNames":["x"]}},"GlobalParameters":{"nope":1}}"#,
     );
-    assert_fault(&reply.send(server.address), bad_argument::unexpected_parameter().at("nope"));
+    assert_fault(
+        &reply.send(server.address),
+        bad_argument::unexpected_parameter().at("nope"),
+    );
 }
 
 /// The v1 call on a service with two outputs.
@@ -151,7 +208,10 @@ pub fn incompatible_model() {
     let properties = &mut package["properties"];
     properties["output"]["properties"]["output2"] = packages::doubles(&["x"]);
     properties["package"]["nodes"]["node3"] = json!({"outputId": "output2"});
-    properties["package"]["edges"].as_array_mut().unwrap().push(json!({"sourceNodeId": "node1", "targetNodeId": "node3"}));
+    properties["package"]["edges"]
+        .as_array_mut()
+        .unwrap()
+        .push(json!({"sourceNodeId": "node1", "targetNodeId": "node3"}));
     let service = server.deploy("two-outputs", &package);
     let reply = Request::new("POST", &service.path().replace("/execute", "/score"))
         .bearer(&service.primary)
@@ -190,11 +250,18 @@ pub fn library_execution_error() {
     assert_eq!(service.score_x(1.0).status, 200);
     let reply = service.score_x(7.0);
     let body = reply.json();
-    assert_eq!((reply.status, &body["error"]["code"]), (400, &json!("LibraryExecutionError")), "{body}");
+    assert_eq!(
+        (reply.status, &body["error"]["code"]),
+        (400, &json!("LibraryExecutionError")),
+        "{body}"
+    );
     assert_eq!(body["error"]["message"], Class::LibraryExecutionError.en());
     let detail = &body["error"]["details"][0];
     assert_eq!(detail["target"], "node3", "{body}");
-    assert!(detail["message"].as_str().unwrap().contains("Gather"), "{body}");
+    assert!(
+        detail["message"].as_str().unwrap().contains("Gather"),
+        "{body}"
+    );
     assert_eq!(reply.header("x-ms-error-code"), detail["code"].as_str());
 }
 
@@ -205,15 +272,23 @@ pub fn module_execution_error() {
     let mut package = packages::regression(&model, &["x"]);
     for port in ["input", "output"] {
         let name = if port == "input" { "input1" } else { "output1" };
-        package["properties"][port]["properties"][name]["properties"]["x"]["x-ms-isnullable"] = json!(true);
+        package["properties"][port]["properties"][name]["properties"]["x"]["x-ms-isnullable"] =
+            json!(true);
     }
     let service = server.deploy("linear", &package);
     let reply = service.score(&json!({"Inputs": {"input1": [{"x": 1}, {"x": null}]}}));
     let body = reply.json();
-    assert_eq!((reply.status, &body["error"]["code"]), (400, &json!("ModuleExecutionError")), "{body}");
+    assert_eq!(
+        (reply.status, &body["error"]["code"]),
+        (400, &json!("ModuleExecutionError")),
+        "{body}"
+    );
     let detail = &body["error"]["details"][0];
     assert_eq!(detail["target"], "node3", "{body}");
     let message = detail["message"].as_str().unwrap();
-    assert!(message.contains("Row 2") && message.contains("\"x\""), "{message}");
+    assert!(
+        message.contains("Row 2") && message.contains("\"x\""),
+        "{message}"
+    );
     assert_eq!(body["error"]["message"], Class::ModuleExecutionError.en());
 }

@@ -8,25 +8,41 @@ use crate::support::{Reply, Request, Server, assert_fault, onnx, packages};
 /// Puts a definition that must be refused, and checks that nothing of it stays.
 fn refused(server: &Server, definition: &Value) -> Reply {
     let reply = server.put("refused", definition);
-    let listed = Request::new("GET", "/umpire/v1/services").bearer(&server.token()).send(server.address).json();
-    assert!(listed["services"].as_array().unwrap().is_empty(), "something stayed: {listed}");
+    let listed = Request::new("GET", "/umpire/v1/services")
+        .bearer(&server.token())
+        .send(server.address)
+        .json();
+    assert!(
+        listed["services"].as_array().unwrap().is_empty(),
+        "something stayed: {listed}"
+    );
     reply
 }
 
 /// The public message of the first detail.
 fn message(reply: &Reply) -> String {
-    reply.json()["error"]["details"][0]["message"].as_str().unwrap_or_default().to_owned()
+    reply.json()["error"]["details"][0]["message"]
+        .as_str()
+        .unwrap_or_default()
+        .to_owned()
 }
 
 /// A column format that nobody can serve.
 pub fn data_type_not_supported() {
     let server = Server::start();
-    for (kind, format) in [("Number", "Complex64"), ("Integer", "Int128"), ("Matrix", "")] {
+    for (kind, format) in [
+        ("Number", "Complex64"),
+        ("Integer", "Int128"),
+        ("Matrix", ""),
+    ] {
         let mut package = packages::pass_through(&["x"]);
         package["properties"]["input"]["properties"]["input1"]["properties"]["x"] =
             json!({"type": kind, "format": format});
         let reply = refused(&server, &package);
-        assert_fault(&reply, bad_argument::data_type_not_supported().at("input1/x"));
+        assert_fault(
+            &reply,
+            bad_argument::data_type_not_supported().at("input1/x"),
+        );
     }
 }
 
@@ -36,12 +52,26 @@ pub fn format_error() {
     let mut package = packages::pass_through(&["x"]);
     package["properties"]["package"]["edges"][0]["targetNodeId"] = json!(7.5);
     let reply = refused(&server, &package);
-    assert_eq!((reply.status, reply.header("x-ms-error-code")), (400, Some("FormatError")), "{}", reply.text());
-    assert!(message(&reply).contains("edges[0].targetNodeId"), "{}", message(&reply));
+    assert_eq!(
+        (reply.status, reply.header("x-ms-error-code")),
+        (400, Some("FormatError")),
+        "{}",
+        reply.text()
+    );
+    assert!(
+        message(&reply).contains("edges[0].targetNodeId"),
+        "{}",
+        message(&reply)
+    );
     let mut package = packages::pass_through(&["x"]);
     package["properties"]["package"]["nodes"] = json!([]);
     let reply = refused(&server, &package);
-    assert_eq!(reply.header("x-ms-error-code"), Some("FormatError"), "{}", reply.text());
+    assert_eq!(
+        reply.header("x-ms-error-code"),
+        Some("FormatError"),
+        "{}",
+        reply.text()
+    );
     assert!(message(&reply).contains("nodes"), "{}", message(&reply));
 }
 
@@ -50,14 +80,28 @@ pub fn runtimes_error() {
     let server = Server::start();
     let model = server.upload(&onnx::unknown_operator());
     let reply = refused(&server, &packages::regression(&model, &["x"]));
-    assert_eq!((reply.status, reply.header("x-ms-error-code")), (400, Some("RuntimesError")), "{}", reply.text());
-    assert!(message(&reply).contains("com.example.Divination"), "{}", message(&reply));
+    assert_eq!(
+        (reply.status, reply.header("x-ms-error-code")),
+        (400, Some("RuntimesError")),
+        "{}",
+        reply.text()
+    );
+    assert!(
+        message(&reply).contains("com.example.Divination"),
+        "{}",
+        message(&reply)
+    );
     let model = server.upload(&onnx::linear(&[1.0], 0.0));
     let mut package = packages::regression(&model, &["x"]);
     package["properties"]["assets"]["asset1"] =
         packages::module("Divine", "00000000000000000000000000000001");
     let reply = refused(&server, &package);
-    assert_eq!(reply.header("x-ms-error-code"), Some("RuntimesError"), "{}", reply.text());
+    assert_eq!(
+        reply.header("x-ms-error-code"),
+        Some("RuntimesError"),
+        "{}",
+        reply.text()
+    );
     assert!(message(&reply).contains("Divine"), "{}", message(&reply));
 }
 
@@ -68,9 +112,21 @@ pub fn validation_error() {
     let base = packages::regression(&model, &["x"]);
     type Change = fn(&mut Value);
     let cases: [(&str, Change, &[&str]); 7] = [
-        ("unknown node", |p| p["edges"][0]["sourceNodeId"] = json!("ghost"), &["ghost"]),
-        ("unknown port", |p| p["edges"][2]["sourcePortId"] = json!("Ghost port"), &["Ghost port", "node3"]),
-        ("unconnected port", |p| drop(p["edges"].as_array_mut().unwrap().remove(0)), &["node3", "Trained model"]),
+        (
+            "unknown node",
+            |p| p["edges"][0]["sourceNodeId"] = json!("ghost"),
+            &["ghost"],
+        ),
+        (
+            "unknown port",
+            |p| p["edges"][2]["sourcePortId"] = json!("Ghost port"),
+            &["Ghost port", "node3"],
+        ),
+        (
+            "unconnected port",
+            |p| drop(p["edges"].as_array_mut().unwrap().remove(0)),
+            &["node3", "Trained model"],
+        ),
         (
             "two writers",
             |p| {
@@ -118,7 +174,11 @@ pub fn validation_error() {
             reply.text()
         );
         for word in words {
-            assert!(message(&reply).contains(word), "{what}: {word:?} in {:?}", message(&reply));
+            assert!(
+                message(&reply).contains(word),
+                "{what}: {word:?} in {:?}",
+                message(&reply)
+            );
         }
     }
 }
@@ -128,20 +188,34 @@ pub fn model_output_metadata_mismatch() {
     let server = Server::start();
     let model = server.upload(&onnx::linear(&[1.0], 0.0));
     let mut package = packages::regression(&model, &["x"]);
-    package["properties"]["output"]["properties"]["output1"] = packages::doubles(&["x", "Prediction"]);
+    package["properties"]["output"]["properties"]["output1"] =
+        packages::doubles(&["x", "Prediction"]);
     let reply = refused(&server, &package);
     let body = reply.json();
-    assert_eq!((reply.status, &body["error"]["code"]), (409, &json!("Conflict")), "{body}");
-    assert_eq!(reply.header("x-ms-error-code"), Some("ModelOutputMetadataMismatch"));
+    assert_eq!(
+        (reply.status, &body["error"]["code"]),
+        (409, &json!("Conflict")),
+        "{body}"
+    );
+    assert_eq!(
+        reply.header("x-ms-error-code"),
+        Some("ModelOutputMetadataMismatch")
+    );
     let fault = conflict::model_output_metadata_mismatch();
-    assert_eq!(body["error"]["details"][0]["message"], fault.details()[0].row.unwrap().en);
+    assert_eq!(
+        body["error"]["details"][0]["message"],
+        fault.details()[0].row.unwrap().en
+    );
 }
 
 /// A file that is no model, and one that is cut off.
 pub fn model_package_format_error() {
     let server = Server::start();
     let whole = onnx::linear(&[1.0, 2.0, 3.0], 0.0);
-    for bytes in [b"this is not a model".to_vec(), whole[..whole.len() / 2].to_vec()] {
+    for bytes in [
+        b"this is not a model".to_vec(),
+        whole[..whole.len() / 2].to_vec(),
+    ] {
         let model = server.upload(&bytes);
         let reply = refused(&server, &packages::regression(&model, &["x", "y", "z"]));
         assert_fault(&reply, Fault::bare(Class::ModelPackageFormatError));
@@ -154,12 +228,25 @@ pub fn swagger_generation() {
     let model = server.upload(&onnx::linear(&[2.0], 1.0));
     let mut package = packages::regression(&model, &["x"]);
     let properties = &mut package["properties"];
-    properties["output"]["properties"] = json!({"input1": packages::doubles(&["x", "Scored Labels"])});
+    properties["output"]["properties"] =
+        json!({"input1": packages::doubles(&["x", "Scored Labels"])});
     properties["package"]["nodes"]["node4"] = json!({"outputId": "input1"});
     let service = server.deploy("clash", &package);
     assert_eq!(service.score_x(1.0).status, 200, "it scores all the same");
-    let path = format!("/workspaces/{}/services/{}/swagger.json", service.workspace, service.endpoint);
+    let path = format!(
+        "/workspaces/{}/services/{}/swagger.json",
+        service.workspace, service.endpoint
+    );
     let reply = Request::new("GET", &path).send(server.address);
-    assert_eq!((reply.status, reply.header("x-ms-error-code")), (500, Some("SwaggerGeneration")), "{}", reply.text());
-    assert!(message(&reply).contains("input1Item"), "{}", message(&reply));
+    assert_eq!(
+        (reply.status, reply.header("x-ms-error-code")),
+        (500, Some("SwaggerGeneration")),
+        "{}",
+        reply.text()
+    );
+    assert!(
+        message(&reply).contains("input1Item"),
+        "{}",
+        message(&reply)
+    );
 }

@@ -12,14 +12,29 @@ pub fn failed_storing_web_service() {
     let server = Server::start();
     let model = server.upload(&onnx::linear(&[2.0], 1.0));
     let package = packages::regression(&model, &["x"]);
-    let ledger = rusqlite::Connection::open(server.data().join("ledger.sqlite")).expect("the ledger");
-    ledger.execute_batch("BEGIN IMMEDIATE").expect("the ledger is held");
-    assert_fault(&server.put("linear", &package), internal_error::failed_storing_web_service());
-    ledger.execute_batch("ROLLBACK").expect("the ledger is let go");
-    let listed = Request::new("GET", "/umpire/v1/services").bearer(&server.token()).send(server.address).json();
+    let ledger =
+        rusqlite::Connection::open(server.data().join("ledger.sqlite")).expect("the ledger");
+    ledger
+        .execute_batch("BEGIN IMMEDIATE")
+        .expect("the ledger is held");
+    assert_fault(
+        &server.put("linear", &package),
+        internal_error::failed_storing_web_service(),
+    );
+    ledger
+        .execute_batch("ROLLBACK")
+        .expect("the ledger is let go");
+    let listed = Request::new("GET", "/umpire/v1/services")
+        .bearer(&server.token())
+        .send(server.address)
+        .json();
     assert_eq!(listed["services"], json!([]), "nothing half-written stays");
     let service = server.deploy("linear", &package);
-    assert_eq!(service.score_x(1.0).status, 200, "and the same deploy works after it");
+    assert_eq!(
+        service.score_x(1.0).status,
+        200,
+        "and the same deploy works after it"
+    );
 }
 
 /// A quota that cannot be read, and one in which nothing can start.
@@ -43,13 +58,21 @@ pub fn invalid_memory_configuration() {
 
 /// The budget of buffered bytes is spent; and the machine has less free memory than it must.
 pub fn system_low_on_memory() {
-    let server = Setup::default().config("[limits]\nbuffered_bytes = \"64KiB\"").start();
+    let server = Setup::default()
+        .config("[limits]\nbuffered_bytes = \"64KiB\"")
+        .start();
     let service = server.deploy_linear("linear");
     let mut body = one_x(1.0).to_string();
     body.push_str(&" ".repeat(100 * 1024));
     let request = service.request(&json!(null)).body(body);
-    assert_fault(&request.send(server.address), Fault::bare(Class::InternalErrorSystemLowOnMemory));
-    assert_fault(&request.chunked().send(server.address), Fault::bare(Class::InternalErrorSystemLowOnMemory));
+    assert_fault(
+        &request.send(server.address),
+        Fault::bare(Class::InternalErrorSystemLowOnMemory),
+    );
+    assert_fault(
+        &request.chunked().send(server.address),
+        Fault::bare(Class::InternalErrorSystemLowOnMemory),
+    );
     assert_eq!(service.score_x(1.0).status, 200);
 
     let mut server = Server::start();
@@ -57,6 +80,12 @@ pub fn system_low_on_memory() {
     server.end(libc::SIGTERM);
     server.configure("[containers]\nmin_free_memory = \"100TiB\"");
     server.start_again();
-    let service = crate::support::Service { address: server.address, ..service };
-    assert_fault(&service.score_x(1.0), Fault::bare(Class::InternalErrorSystemLowOnMemory));
+    let service = crate::support::Service {
+        address: server.address,
+        ..service
+    };
+    assert_fault(
+        &service.score_x(1.0),
+        Fault::bare(Class::InternalErrorSystemLowOnMemory),
+    );
 }

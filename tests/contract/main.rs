@@ -103,12 +103,17 @@ provocations! {
 
 /// The root of the repository.
 fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).expect("crates/app").to_path_buf()
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .ancestors()
+        .nth(2)
+        .expect("crates/app")
+        .to_path_buf()
 }
 
 /// The names on `pending.txt`.
 fn pending() -> Vec<String> {
-    let text = std::fs::read_to_string(root().join("tests/contract/pending.txt")).expect("pending.txt");
+    let text =
+        std::fs::read_to_string(root().join("tests/contract/pending.txt")).expect("pending.txt");
     text.lines()
         .map(str::trim)
         .filter(|l| !l.is_empty() && !l.starts_with('#'))
@@ -121,7 +126,11 @@ fn pending() -> Vec<String> {
 #[test]
 fn every_row_is_provoked_or_pending() {
     let names: BTreeSet<String> = faults::provocation_names().into_iter().collect();
-    assert_eq!(names.len(), 115, "the catalogue has 110 rows and 5 classes without rows");
+    assert_eq!(
+        names.len(),
+        115,
+        "the catalogue has 110 rows and 5 classes without rows"
+    );
     let provoked: BTreeSet<String> = PROVOKED.iter().map(|s| s.to_string()).collect();
     assert_eq!(provoked.len(), PROVOKED.len(), "a name is provoked twice");
     let listed = pending();
@@ -129,12 +138,28 @@ fn every_row_is_provoked_or_pending() {
     assert_eq!(pending.len(), listed.len(), "a name is pending twice");
 
     let both: Vec<_> = provoked.intersection(&pending).collect();
-    assert!(both.is_empty(), "provoked, so take off pending.txt: {both:?}");
-    let neither: Vec<_> = names.iter().filter(|n| !provoked.contains(*n) && !pending.contains(*n)).collect();
-    assert!(neither.is_empty(), "neither provoked nor pending: {neither:?}");
-    let strangers: Vec<_> = provoked.union(&pending).filter(|n| !names.contains(*n)).collect();
+    assert!(
+        both.is_empty(),
+        "provoked, so take off pending.txt: {both:?}"
+    );
+    let neither: Vec<_> = names
+        .iter()
+        .filter(|n| !provoked.contains(*n) && !pending.contains(*n))
+        .collect();
+    assert!(
+        neither.is_empty(),
+        "neither provoked nor pending: {neither:?}"
+    );
+    let strangers: Vec<_> = provoked
+        .union(&pending)
+        .filter(|n| !names.contains(*n))
+        .collect();
     assert!(strangers.is_empty(), "not in the catalogue: {strangers:?}");
-    println!("{} of 115 provoked, {} pending", provoked.len(), pending.len());
+    println!(
+        "{} of 115 provoked, {} pending",
+        provoked.len(),
+        pending.len()
+    );
 }
 
 /// A provoked row is raised by code of ours outside the table: its constructor (or, for a class
@@ -144,7 +169,9 @@ fn every_provoked_row_is_raised() {
     let mut sources = String::new();
     for entry in walk(&root().join("crates")) {
         let path = entry.to_string_lossy();
-        let table = ["catalogue.rs", "table.rs", "extensions.rs"].iter().any(|t| path.ends_with(t));
+        let table = ["catalogue.rs", "table.rs", "extensions.rs"]
+            .iter()
+            .any(|t| path.ends_with(t));
         if path.ends_with(".rs") && path.contains("/src/") && !table {
             sources.push_str(&std::fs::read_to_string(&entry).expect("a source file"));
         }
@@ -159,14 +186,21 @@ fn every_provoked_row_is_raised() {
             None => !sources.contains(&format!("Class::{name}")),
         })
         .collect();
-    assert!(missing.is_empty(), "provoked by a test but raised nowhere: {missing:?}");
+    assert!(
+        missing.is_empty(),
+        "provoked by a test but raised nowhere: {missing:?}"
+    );
 }
 
 fn walk(dir: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(dir).expect("a directory").flatten() {
         let path = entry.path();
-        if path.is_dir() { found.extend(walk(&path)) } else { found.push(path) }
+        if path.is_dir() {
+            found.extend(walk(&path))
+        } else {
+            found.push(path)
+        }
     }
     found
 }

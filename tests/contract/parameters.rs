@@ -97,7 +97,10 @@ pub fn unexpected_parameter() {
         "Inputs": {"input1": {"ColumnNames": ["x"], "Values": [[1]]}},
         "GlobalParameters": {"Random seed": "7"}
     }));
-    assert_fault(&reply, bad_argument::unexpected_parameter().at("Random seed"));
+    assert_fault(
+        &reply,
+        bad_argument::unexpected_parameter().at("Random seed"),
+    );
 }
 
 /// A column selection that does not parse.
@@ -105,11 +108,21 @@ pub fn user_parameter_invalid() {
     let server = Server::start();
     let service = server.deploy("select", &select());
     let reply = score(&service, json!({"Columns": "{not a selection"}));
-    assert_eq!((reply.status, reply.header("x-ms-error-code")), (400, Some("UserParameterInvalid")), "{}", reply.text());
+    assert_eq!(
+        (reply.status, reply.header("x-ms-error-code")),
+        (400, Some("UserParameterInvalid")),
+        "{}",
+        reply.text()
+    );
     let body = reply.json();
     assert_eq!(body["error"]["code"], "BadArgument", "{body}");
     assert_eq!(body["error"]["details"][0]["target"], "Columns", "{body}");
-    assert!(!body["error"]["details"][0]["message"].as_str().unwrap().is_empty());
+    assert!(
+        !body["error"]["details"][0]["message"]
+            .as_str()
+            .unwrap()
+            .is_empty()
+    );
 }
 
 /// A column selection that parses and selects nothing, found when the module runs.
@@ -119,12 +132,23 @@ pub fn selection_selects_nothing() {
     let nothing = r#"{"isFilter":true,"rules":[{"ruleType":"ColumnTypes","columnTypes":["DateTime"],"columnKinds":["All"],"exclude":false}]}"#;
     let reply = score(&service, json!({"Columns": nothing}));
     let body = reply.json();
-    assert_eq!((reply.status, &body["error"]["code"]), (400, &json!("BadUserArgument")), "{body}");
-    assert_eq!(reply.header("x-ms-error-code"), Some("UserParameterInvalid"));
+    assert_eq!(
+        (reply.status, &body["error"]["code"]),
+        (400, &json!("BadUserArgument")),
+        "{body}"
+    );
+    assert_eq!(
+        reply.header("x-ms-error-code"),
+        Some("UserParameterInvalid")
+    );
 }
 
 fn select() -> Value {
-    let mut package = clean(json!({}), json!({"Columns": parameter("ColumnPicker", "Select Columns")}), json!({"Columns": {"value": ALL}}));
+    let mut package = clean(
+        json!({}),
+        json!({"Columns": parameter("ColumnPicker", "Select Columns")}),
+        json!({"Columns": {"value": ALL}}),
+    );
     let p = &mut package["properties"];
     p["assets"] = json!({"asset1": packages::select_columns()});
     p["package"]["nodes"]["node2"] = json!({"assetId": "asset1"});
@@ -151,10 +175,20 @@ fn modal() -> Value {
 pub fn mode_parameter_missing() {
     let server = Server::start();
     let service = server.deploy("modal", &modal());
-    assert_eq!(score(&service, json!({})).status, 200, "the default mode needs none");
+    assert_eq!(
+        score(&service, json!({})).status,
+        200,
+        "the default mode needs none"
+    );
     let reply = score(&service, json!({"Mode": "Custom substitution value"}));
-    assert_fault(&reply, bad_user_argument::missing_required_global_parameters().at("Replacement"));
-    let reply = score(&service, json!({"Mode": "Custom substitution value", "Replacement": "5"}));
+    assert_fault(
+        &reply,
+        bad_user_argument::missing_required_global_parameters().at("Replacement"),
+    );
+    let reply = score(
+        &service,
+        json!({"Mode": "Custom substitution value", "Replacement": "5"}),
+    );
     assert_eq!(reply.status, 200, "{}", reply.text());
 }
 
@@ -162,6 +196,12 @@ pub fn mode_parameter_missing() {
 pub fn mode_parameter_unexpected() {
     let server = Server::start();
     let service = server.deploy("modal", &modal());
-    let reply = score(&service, json!({"Mode": "Remove entire row", "Replacement": "5"}));
-    assert_fault(&reply, bad_user_argument::unexpected_parameter().at("Replacement"));
+    let reply = score(
+        &service,
+        json!({"Mode": "Remove entire row", "Replacement": "5"}),
+    );
+    assert_fault(
+        &reply,
+        bad_user_argument::unexpected_parameter().at("Replacement"),
+    );
 }

@@ -19,7 +19,12 @@ fn client(server: &Server, arguments: &[&str]) -> Output {
 
 #[track_caller]
 fn done(output: &Output) -> String {
-    assert!(output.status.success(), "{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
@@ -32,7 +37,13 @@ fn quickstart_deploys_scores_and_ends() {
         .output()
         .unwrap();
     let text = done(&output);
-    for words in ["Scored Labels", "scoring URL", "primary key", "swagger.json", "curl "] {
+    for words in [
+        "Scored Labels",
+        "scoring URL",
+        "primary key",
+        "swagger.json",
+        "curl ",
+    ] {
         assert!(text.contains(words), "{words}: {text}");
     }
 }
@@ -49,13 +60,23 @@ fn quickstart_prints_a_curl_line_that_works() {
         .spawn()
         .unwrap();
     let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    let curl = lines.map_while(Result::ok).find(|l| l.trim_start().starts_with("curl ")).expect("a curl line");
-    let output = Command::new("sh").args(["-c", &format!("{curl} --silent --show-error")]).output().unwrap();
+    let curl = lines
+        .map_while(Result::ok)
+        .find(|l| l.trim_start().starts_with("curl "))
+        .expect("a curl line");
+    let output = Command::new("sh")
+        .args(["-c", &format!("{curl} --silent --show-error")])
+        .output()
+        .unwrap();
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     child.kill().unwrap();
     child.wait().unwrap();
-    let reply: Value = serde_json::from_str(&text).unwrap_or_else(|e| panic!("{e}: {text} {output:?}"));
-    assert_eq!(reply["Results"]["output1"][0]["Scored Labels"], "Adelie", "{reply}");
+    let reply: Value =
+        serde_json::from_str(&text).unwrap_or_else(|e| panic!("{e}: {text} {output:?}"));
+    assert_eq!(
+        reply["Results"]["output1"][0]["Scored Labels"], "Adelie",
+        "{reply}"
+    );
 }
 
 #[test]
@@ -68,34 +89,71 @@ fn a_model_is_deployed_scored_listed_and_deleted() {
     std::fs::write(&rows, "width,height\n1,2\n3.5,4\n").unwrap();
     let (model, rows) = (model.to_str().unwrap(), rows.to_str().unwrap());
 
-    let deployed = done(&client(&server, &["deploy", model, "--name", "area", "--sample", rows, "--json"]));
+    let deployed = done(&client(
+        &server,
+        &[
+            "deploy", model, "--name", "area", "--sample", rows, "--json",
+        ],
+    ));
     let deployed: Value = serde_json::from_str(&deployed).unwrap();
-    for member in ["name", "workspace_id", "service_id", "endpoint_id", "scoring_url", "primary_key", "secondary_key", "swagger_url", "inputs", "outputs"] {
+    for member in [
+        "name",
+        "workspace_id",
+        "service_id",
+        "endpoint_id",
+        "scoring_url",
+        "primary_key",
+        "secondary_key",
+        "swagger_url",
+        "inputs",
+        "outputs",
+    ] {
         assert!(!deployed[member].is_null(), "{member}: {deployed}");
     }
-    assert!(deployed["scoring_url"].as_str().unwrap().contains("api-version=2.0"));
-    let columns: Vec<_> = deployed["inputs"]["input1"]["properties"].as_object().unwrap().keys().collect();
+    assert!(
+        deployed["scoring_url"]
+            .as_str()
+            .unwrap()
+            .contains("api-version=2.0")
+    );
+    let columns: Vec<_> = deployed["inputs"]["input1"]["properties"]
+        .as_object()
+        .unwrap()
+        .keys()
+        .collect();
     assert_eq!(columns, ["width", "height"]);
 
     let scored = done(&client(&server, &["score", "area", "--input", rows]));
     assert_eq!(scored, "width,height,Scored Labels\n1,2,5\n3.5,4,12\n");
     let body = dir.path().join("rows.json");
     std::fs::write(&body, json!([{"width": 1, "height": 2}]).to_string()).unwrap();
-    let scored = done(&client(&server, &["score", "area", "--input", body.to_str().unwrap(), "--json"]));
+    let scored = done(&client(
+        &server,
+        &["score", "area", "--input", body.to_str().unwrap(), "--json"],
+    ));
     assert!(scored.contains("\"5\""), "{scored}");
 
     assert!(done(&client(&server, &["services"])).contains("area"));
     let keys = done(&client(&server, &["keys", "area", "--json"]));
     let keys: Value = serde_json::from_str(&keys).unwrap();
     assert_eq!(keys["primary"], deployed["primary_key"]);
-    let renewed = done(&client(&server, &["keys", "area", "--rotate", "primary", "--json"]));
+    let renewed = done(&client(
+        &server,
+        &["keys", "area", "--rotate", "primary", "--json"],
+    ));
     let renewed: Value = serde_json::from_str(&renewed).unwrap();
     assert_ne!(renewed["primary"], keys["primary"]);
     assert_eq!(renewed["secondary"], keys["secondary"]);
 
-    done(&client(&server, &["deploy", model, "--name", "area", "--sample", rows]));
+    done(&client(
+        &server,
+        &["deploy", model, "--name", "area", "--sample", rows],
+    ));
     let revisions = done(&client(&server, &["rollback", "area", "--list"]));
-    assert!(revisions.contains('2') && revisions.contains("answers calls"), "{revisions}");
+    assert!(
+        revisions.contains('2') && revisions.contains("answers calls"),
+        "{revisions}"
+    );
     assert!(done(&client(&server, &["rollback", "area"])).contains("revision 1"));
     assert!(!done(&client(&server, &["logs", "area"])).is_empty());
     done(&client(&server, &["delete", "area"]));
@@ -111,7 +169,10 @@ fn a_package_uploads_its_relative_files() {
     let package = crate::support::packages::regression("model.onnx", &["x"]);
     let file = dir.path().join("package.json");
     std::fs::write(&file, package.to_string()).unwrap();
-    done(&client(&server, &["deploy", file.to_str().unwrap(), "--name", "packaged"]));
+    done(&client(
+        &server,
+        &["deploy", file.to_str().unwrap(), "--name", "packaged"],
+    ));
     assert_eq!(server.service("packaged").score_x(1.0).status, 200);
 }
 
@@ -121,10 +182,17 @@ fn failures_name_the_code_and_say_what_to_do() {
     let dir = tempfile::tempdir().unwrap();
     let model = dir.path().join("model.onnx");
     std::fs::write(&model, onnx::unknown_operator()).unwrap();
-    let output = client(&server, &["deploy", model.to_str().unwrap(), "--name", "odd"]);
+    let output = client(
+        &server,
+        &["deploy", model.to_str().unwrap(), "--name", "odd"],
+    );
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(1), "{text}");
-    assert!(text.contains("WebServicePackageError.RuntimesError") && text.contains("com.example.Divination"), "{text}");
+    assert!(
+        text.contains("WebServicePackageError.RuntimesError")
+            && text.contains("com.example.Divination"),
+        "{text}"
+    );
     assert!(!text.contains('\u{1b}'), "no colours without a terminal");
 
     let output = client(&server, &["score", "nothing", "--input", "rows.csv"]);
@@ -135,18 +203,27 @@ fn failures_name_the_code_and_say_what_to_do() {
         .unwrap();
     assert_eq!(output.status.code(), Some(3), "{output:?}");
     assert_eq!(client(&server, &["deploy"]).status.code(), Some(2));
-    let output = Command::new(umpire()).arg("config").env("UMPIRE_LIMITS_BDOY", "1").output().unwrap();
+    let output = Command::new(umpire())
+        .arg("config")
+        .env("UMPIRE_LIMITS_BDOY", "1")
+        .output()
+        .unwrap();
     assert_eq!(output.status.code(), Some(4), "{output:?}");
     assert!(String::from_utf8_lossy(&output.stderr).contains("UMPIRE_LIMITS_BODY"));
     let explained = done(&client(&server, &["errors", "explain", "requestthrottled"]));
-    assert!(explained.contains("RequestThrottled") && explained.contains("503"), "{explained}");
+    assert!(
+        explained.contains("RequestThrottled") && explained.contains("503"),
+        "{explained}"
+    );
     let listed = done(&client(&server, &["errors", "list"]));
     assert_eq!(listed.lines().count(), 1 + 18 + 110);
 }
 
 #[test]
 fn tls_with_a_certificate_of_our_own() {
-    let server = crate::support::Setup::default().config("[tls]\nmode = \"self-signed\"").start();
+    let server = crate::support::Setup::default()
+        .config("[tls]\nmode = \"self-signed\"")
+        .start();
     let ca = server.data().join("tls/self-signed.pem");
     let output = Command::new(umpire())
         .args(["services", "--ca"])
@@ -157,7 +234,13 @@ fn tls_with_a_certificate_of_our_own() {
         .unwrap();
     done(&output);
     let plain = Request::new("GET", "/livez").try_send(server.address);
-    assert!(plain.is_err() || plain.is_ok_and(|r| r.status >= 400), "plain HTTP is not answered");
+    assert!(
+        plain.is_err() || plain.is_ok_and(|r| r.status >= 400),
+        "plain HTTP is not answered"
+    );
     let secrets = std::fs::metadata(server.data().join("tls/self-signed.key")).unwrap();
-    assert_eq!(std::os::unix::fs::PermissionsExt::mode(&secrets.permissions()) & 0o777, 0o600);
+    assert_eq!(
+        std::os::unix::fs::PermissionsExt::mode(&secrets.permissions()) & 0o777,
+        0o600
+    );
 }

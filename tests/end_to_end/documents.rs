@@ -8,7 +8,10 @@ use crate::support::{Request, Server, Setup, onnx, packages};
 fn the_swagger_document_is_in_the_order_that_clients_need() {
     let server = Server::start();
     let service = server.deploy_linear("linear");
-    let base = format!("/workspaces/{}/services/{}", service.workspace, service.endpoint);
+    let base = format!(
+        "/workspaces/{}/services/{}",
+        service.workspace, service.endpoint
+    );
     let reply = Request::new("GET", &format!("{base}/swagger.json")).send(server.address);
     assert_eq!(reply.status, 200, "{}", reply.text());
     let document = reply.json();
@@ -20,18 +23,37 @@ fn the_swagger_document_is_in_the_order_that_clients_need() {
     assert_eq!(paths[1], "/execute?api-version=2.0&format=swagger");
     assert_eq!(paths.iter().filter(|p| p.contains("/execute?")).count(), 1);
     let x = &document["definitions"]["input1Item"]["properties"]["x"];
-    assert_eq!((x["type"].as_str(), x["format"].as_str()), (Some("number"), Some("double")));
+    assert_eq!(
+        (x["type"].as_str(), x["format"].as_str()),
+        (Some("number"), Some("double"))
+    );
     let label = &document["definitions"]["output1Item"]["properties"]["Scored Labels"];
     assert_eq!(label["type"], "number");
-    assert!(document["definitions"]["ExecutionRequest"]["example"]["Inputs"]["input1"].is_array(), "{document}");
-    assert_eq!(document["securityDefinitions"]["api_key"]["name"], "Authorization");
+    assert!(
+        document["definitions"]["ExecutionRequest"]["example"]["Inputs"]["input1"].is_array(),
+        "{document}"
+    );
+    assert_eq!(
+        document["securityDefinitions"]["api_key"]["name"],
+        "Authorization"
+    );
     // The same document under its other addresses.
     for path in [
-        format!("/workspaces/{}/webservices/{}/endpoints/{}/apidocument", service.workspace, service.service, service.endpoint),
-        format!("/apihelp/workspaces/{}/webservices/{}/endpoints/{}/apidocument", service.workspace, service.service, service.endpoint),
+        format!(
+            "/workspaces/{}/webservices/{}/endpoints/{}/apidocument",
+            service.workspace, service.service, service.endpoint
+        ),
+        format!(
+            "/apihelp/workspaces/{}/webservices/{}/endpoints/{}/apidocument",
+            service.workspace, service.service, service.endpoint
+        ),
     ] {
         let other = Request::new("GET", &path).send(server.address);
-        assert_eq!(other.json()["definitions"], document["definitions"], "{path}");
+        assert_eq!(
+            other.json()["definitions"],
+            document["definitions"],
+            "{path}"
+        );
     }
 }
 
@@ -43,9 +65,14 @@ fn documents_can_be_closed_and_samples_kept_back() {
     package["properties"]["exampleRequest"] = serde_json::json!({"inputs": {"input1": [[41.5]]}});
     package["properties"]["exposeSampleData"] = false.into();
     let service = server.deploy("linear", &package);
-    let path = format!("/workspaces/{}/services/{}/swagger.json", service.workspace, service.endpoint);
+    let path = format!(
+        "/workspaces/{}/services/{}/swagger.json",
+        service.workspace, service.endpoint
+    );
     assert_eq!(Request::new("GET", &path).send(server.address).status, 401);
-    let reply = Request::new("GET", &path).bearer(&service.primary).send(server.address);
+    let reply = Request::new("GET", &path)
+        .bearer(&service.primary)
+        .send(server.address);
     assert_eq!(reply.status, 200);
     assert!(!reply.text().contains("41.5"), "sample data is off");
 }

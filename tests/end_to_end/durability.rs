@@ -10,7 +10,10 @@ fn services_keys_and_revisions_survive_a_kill() {
     let service = server.deploy_linear("linear");
     server.restart();
     let after = server.service("linear");
-    assert_eq!((&after.endpoint, &after.primary, &after.secondary), (&service.endpoint, &service.primary, &service.secondary));
+    assert_eq!(
+        (&after.endpoint, &after.primary, &after.secondary),
+        (&service.endpoint, &service.primary, &service.secondary)
+    );
     assert_eq!(after.score_x(1.0).status, 200);
 }
 
@@ -18,8 +21,15 @@ fn services_keys_and_revisions_survive_a_kill() {
 /// the new one, whole, and the next deploy works.
 #[test]
 fn a_kill_in_the_middle_of_a_deploy_leaves_old_or_new() {
-    let rounds: u32 = if std::env::var_os("UMPIRE_TEST_FULL").is_some() { 60 } else { 8 };
-    let seed: u64 = std::env::var("UMPIRE_TEST_SEED").ok().and_then(|s| s.parse().ok()).unwrap_or(20_261_123);
+    let rounds: u32 = if std::env::var_os("UMPIRE_TEST_FULL").is_some() {
+        60
+    } else {
+        8
+    };
+    let seed: u64 = std::env::var("UMPIRE_TEST_SEED")
+        .ok()
+        .and_then(|s| s.parse().ok())
+        .unwrap_or(20_261_123);
     println!("seed {seed}, {rounds} rounds");
     let mut random = seed;
     let mut server = Server::start();
@@ -48,13 +58,22 @@ fn a_kill_in_the_middle_of_a_deploy_leaves_old_or_new() {
         });
         server.child.wait().unwrap();
         server.start_again();
-        service = Service { address: server.address, ..service };
+        service = Service {
+            address: server.address,
+            ..service
+        };
         let reply = service.score_x(1.0);
         assert_eq!(reply.status, 200, "round {round}: {}", reply.text());
-        let value = reply.json()["Results"]["output1"]["value"]["Values"][0][1].as_str().unwrap().to_owned();
+        let value = reply.json()["Results"]["output1"]["value"]["Values"][0][1]
+            .as_str()
+            .unwrap()
+            .to_owned();
         let old = format!("{}", current + 1.0);
         let new = format!("{}", next + 1.0);
-        assert!(value == old || value == new, "round {round}: {value} is neither {old} nor {new}");
+        assert!(
+            value == old || value == new,
+            "round {round}: {value} is neither {old} nor {new}"
+        );
         if value == new {
             current = next;
         }
@@ -80,7 +99,10 @@ fn a_full_disk_loses_nothing() {
     struct Unmount<'a>(&'a std::path::Path);
     impl Drop for Unmount<'_> {
         fn drop(&mut self) {
-            let _ = std::process::Command::new("umount").arg("-l").arg(self.0).status();
+            let _ = std::process::Command::new("umount")
+                .arg("-l")
+                .arg(self.0)
+                .status();
         }
     }
     let _unmount = Unmount(dir.path());
@@ -95,7 +117,12 @@ fn a_full_disk_loses_nothing() {
         .bearer(&server.token())
         .body(vec![0u8; 2 << 20])
         .send(server.address);
-    assert_eq!((upload.status, upload.header("x-ms-error-code")), (500, Some("FailedStoringWebService")), "{}", upload.text());
+    assert_eq!(
+        (upload.status, upload.header("x-ms-error-code")),
+        (500, Some("FailedStoringWebService")),
+        "{}",
+        upload.text()
+    );
     assert_eq!(service.score_x(1.0).status, 200, "scoring needs no disk");
     let mut refused = 0;
     for i in 0..40 {
@@ -104,7 +131,12 @@ fn a_full_disk_loses_nothing() {
         package["properties"]["description"] = "x".repeat(60_000).into();
         let reply = server.put(&format!("big{i}"), &package);
         if reply.status >= 400 {
-            assert_eq!(reply.header("x-ms-error-code"), Some("FailedStoringWebService"), "{}", reply.text());
+            assert_eq!(
+                reply.header("x-ms-error-code"),
+                Some("FailedStoringWebService"),
+                "{}",
+                reply.text()
+            );
             refused += 1;
         }
     }
@@ -113,7 +145,10 @@ fn a_full_disk_loses_nothing() {
     std::fs::remove_file(&filler).unwrap();
     let model = server.upload(&model_bytes);
     let again = server.deploy("linear", &packages::regression(&model, &["x"]));
-    assert_eq!(again.score_x(1.0).json()["Results"]["output1"]["value"]["Values"][0][1], "4");
+    assert_eq!(
+        again.score_x(1.0).json()["Results"]["output1"]["value"]["Values"][0][1],
+        "4"
+    );
 }
 
 /// Writes until nothing more fits; gives how much that was.

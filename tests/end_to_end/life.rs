@@ -19,7 +19,10 @@ fn a_new_revision_takes_over_without_a_failed_call_and_can_be_taken_back() {
                     assert_eq!(reply.status, 200, "{}", reply.text());
                     let value = reply.json()["Results"]["output1"]["value"]["Values"][0][1].clone();
                     let value = value.as_str().unwrap().to_owned();
-                    assert!(["3", "11", "101"].contains(&value.as_str()), "old or new whole: {value}");
+                    assert!(
+                        ["3", "11", "101"].contains(&value.as_str()),
+                        "old or new whole: {value}"
+                    );
                     calls.fetch_add(1, SeqCst);
                 }
             });
@@ -27,10 +30,16 @@ fn a_new_revision_takes_over_without_a_failed_call_and_can_be_taken_back() {
         for (coefficient, expected) in [(10.0, "11"), (100.0, "101")] {
             let model = server.upload(&onnx::linear(&[coefficient], 1.0));
             let again = server.deploy("linear", &packages::regression(&model, &["x"]));
-            assert_eq!((again.endpoint.as_str(), again.primary.as_str()), (service.endpoint.as_str(), service.primary.as_str()));
+            assert_eq!(
+                (again.endpoint.as_str(), again.primary.as_str()),
+                (service.endpoint.as_str(), service.primary.as_str())
+            );
             // From the answer of the deploy on, every call is one of the new revision.
             let reply = service.score_x(1.0).json();
-            assert_eq!(reply["Results"]["output1"]["value"]["Values"][0][1], expected);
+            assert_eq!(
+                reply["Results"]["output1"]["value"]["Values"][0][1],
+                expected
+            );
         }
         stop.store(true, SeqCst);
     });
@@ -48,7 +57,11 @@ fn a_new_revision_takes_over_without_a_failed_call_and_can_be_taken_back() {
     assert_eq!(rollback(r#"{"to": 1}"#).status, 200);
     let scored = service.score_x(1.0).json();
     assert_eq!(scored["Results"]["output1"]["value"]["Values"][0][1], "3");
-    assert_eq!(rollback(r#"{"to": 99}"#).status, 404, "a revision that nobody keeps");
+    assert_eq!(
+        rollback(r#"{"to": 99}"#).status,
+        404,
+        "a revision that nobody keeps"
+    );
 }
 
 #[test]
@@ -56,7 +69,12 @@ fn a_failed_revision_changes_nothing() {
     let server = Server::start();
     let service = server.deploy_linear("linear");
     let model = server.upload(b"no model");
-    assert_eq!(server.put("linear", &packages::regression(&model, &["x"])).status, 500);
+    assert_eq!(
+        server
+            .put("linear", &packages::regression(&model, &["x"]))
+            .status,
+        500
+    );
     let reply = service.score_x(1.0).json();
     assert_eq!(reply["Results"]["output1"]["value"]["Values"][0][1], "3");
 }
@@ -68,19 +86,26 @@ fn nothing_of_a_killed_gateway_stays_behind() {
     let service = server.deploy("slow", &packages::regression(&model, &["x"]));
     let mut call = Connection::open(server.address).unwrap();
     call.send(&service.request(&one_x(3000.0))).unwrap();
-    until("a call is under way", || server.metric(&["calls_under_way"]) >= 1.0);
+    until("a call is under way", || {
+        server.metric(&["calls_under_way"]) >= 1.0
+    });
     let containers = server.containers();
     assert!(!containers.is_empty());
     server.end(libc::SIGKILL);
     until("its containers are gone", || {
-        containers.iter().all(|pid| !std::path::Path::new(&format!("/proc/{pid}")).exists() || is_zombie(*pid))
+        containers
+            .iter()
+            .all(|pid| !std::path::Path::new(&format!("/proc/{pid}")).exists() || is_zombie(*pid))
     });
 }
 
 fn is_zombie(pid: i32) -> bool {
     std::fs::read_to_string(format!("/proc/{pid}/stat"))
         .ok()
-        .and_then(|s| s.rsplit_once(')').map(|(_, rest)| rest.trim_start().starts_with('Z')))
+        .and_then(|s| {
+            s.rsplit_once(')')
+                .map(|(_, rest)| rest.trim_start().starts_with('Z'))
+        })
         .unwrap_or(true)
 }
 
@@ -91,18 +116,28 @@ fn sigterm_lets_calls_finish_and_takes_no_more() {
     let service = server.deploy("slow", &packages::regression(&model, &["x"]));
     let mut call = Connection::open(server.address).unwrap();
     call.send(&service.request(&one_x(600.0))).unwrap();
-    until("a call is under way", || server.metric(&["calls_under_way"]) >= 1.0);
+    until("a call is under way", || {
+        server.metric(&["calls_under_way"]) >= 1.0
+    });
     let containers = server.containers();
     // SAFETY: the process is our own child and has not been waited for.
     unsafe { libc::kill(server.child.id() as i32, libc::SIGTERM) };
     until("no new connection is taken", || {
-        Request::new("GET", "/livez").try_send(server.address).is_err()
+        Request::new("GET", "/livez")
+            .try_send(server.address)
+            .is_err()
     });
-    let reply = call.read_reply(false).expect("the call under way is answered");
+    let reply = call
+        .read_reply(false)
+        .expect("the call under way is answered");
     assert_eq!(reply.status, 200, "{}", reply.text());
     let status = server.child.wait().unwrap();
     assert!(status.success(), "{status}");
-    assert!(containers.iter().all(|pid| !std::path::Path::new(&format!("/proc/{pid}")).exists()));
+    assert!(
+        containers
+            .iter()
+            .all(|pid| !std::path::Path::new(&format!("/proc/{pid}")).exists())
+    );
 }
 
 #[test]
@@ -112,10 +147,15 @@ fn a_second_sigterm_ends_at_once() {
     let service = server.deploy("slow", &packages::regression(&model, &["x"]));
     let mut call = Connection::open(server.address).unwrap();
     call.send(&service.request(&one_x(3000.0))).unwrap();
-    until("a call is under way", || server.metric(&["calls_under_way"]) >= 1.0);
+    until("a call is under way", || {
+        server.metric(&["calls_under_way"]) >= 1.0
+    });
     // SAFETY: the process is our own child and has not been waited for.
     unsafe { libc::kill(server.child.id() as i32, libc::SIGTERM) };
-    server.log.wait_for(Duration::from_secs(20), |l| l.contains("draining")).expect("it drains");
+    server
+        .log
+        .wait_for(Duration::from_secs(20), |l| l.contains("draining"))
+        .expect("it drains");
     assert!(!server.end(libc::SIGTERM).success());
 }
 
@@ -155,8 +195,27 @@ fn a_throttled_burst_loses_no_permit() {
             });
         }
     });
-    until("all permits are back", || server.metric(&["calls_under_way"]) < 0.5);
+    until("all permits are back", || {
+        server.metric(&["calls_under_way"]) < 0.5
+    });
     for _ in 0..20 {
         assert_eq!(service.score_x(1.0).status, 200);
     }
+}
+
+#[test]
+fn containers_that_are_kept_warm_are_there_before_the_first_call() {
+    let mut server = Setup::default()
+        .config("[containers]\nmin_instances = 1")
+        .start();
+    let service = server.deploy_linear("linear");
+    server.restart();
+    until("a container is ready", || {
+        server.metric(&["containers_ready"]) >= 1.0
+    });
+    let service = crate::support::Service {
+        address: server.address,
+        ..service
+    };
+    assert_eq!(service.score_x(1.0).status, 200);
 }

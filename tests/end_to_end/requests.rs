@@ -16,9 +16,15 @@ fn all_url_shapes_answer_in_their_forms() {
     let service = deploy_two(&server);
     let body = json!({"Inputs": {"input1": {"ColumnNames": ["y", "x"], "Values": [["2", 1]]}}, "GlobalParameters": null});
     let call = |target: String| {
-        let reply = Request::new("POST", &target).bearer(&service.primary).json(&body).send(server.address);
+        let reply = Request::new("POST", &target)
+            .bearer(&service.primary)
+            .json(&body)
+            .send(server.address);
         assert_eq!(reply.status, 200, "{target}: {}", reply.text());
-        assert_eq!(reply.header("content-type"), Some("application/json; charset=utf-8"));
+        assert_eq!(
+            reply.header("content-type"),
+            Some("application/json; charset=utf-8")
+        );
         assert!(reply.header("x-ms-request-id").is_some() && reply.header("date").is_some());
         reply.json()
     };
@@ -39,13 +45,30 @@ fn all_url_shapes_answer_in_their_forms() {
     // R3 to R5: a list of row objects, whatever details says; query names in any case and order.
     let rows = json!({"Results": {"output1": [{"x": "1", "y": "2", "Scored Labels": "3.5"}]}});
     assert_eq!(call(format!("{path}?api-version=2.0&format=swagger")), rows);
-    assert_eq!(call(format!("{path}?Format=Swagger&DETAILS=True&Api-Version=2.0")), rows);
+    assert_eq!(
+        call(format!(
+            "{path}?Format=Swagger&DETAILS=True&Api-Version=2.0"
+        )),
+        rows
+    );
     let subscription = SUBSCRIPTION.replace('-', "");
-    let new = format!("/subscriptions/{subscription}/services/{}/execute", service.service);
+    let new = format!(
+        "/subscriptions/{subscription}/services/{}/execute",
+        service.service
+    );
     assert_eq!(call(format!("{new}?api-version=2.0&format=swagger")), rows);
-    assert_eq!(call(format!("{new}?api-version=2.0&details=true&format=swagger")), rows);
+    assert_eq!(
+        call(format!("{new}?api-version=2.0&details=true&format=swagger")),
+        rows
+    );
     // A client that joins a base URL with a slash of its own.
-    assert_eq!(call(format!("{}?api-version=2.0&format=swagger", path.replace("/execute", "//execute"))), rows);
+    assert_eq!(
+        call(format!(
+            "{}?api-version=2.0&format=swagger",
+            path.replace("/execute", "//execute")
+        )),
+        rows
+    );
 }
 
 #[test]
@@ -57,7 +80,12 @@ fn the_first_version_scores_one_row_to_a_flat_list() {
         .bearer(&service.primary)
         .json(&body)
         .send(server.address);
-    assert_eq!((reply.status, reply.json()), (200, json!(["27.78", "0", "28.28"])), "{}", reply.text());
+    assert_eq!(
+        (reply.status, reply.json()),
+        (200, json!(["27.78", "0", "28.28"])),
+        "{}",
+        reply.text()
+    );
 }
 
 #[test]
@@ -72,7 +100,10 @@ fn bodies_are_taken_as_old_clients_send_them() {
     let text = one_x(3.0).to_string();
     let raw = |text: &str| service.request(&Value::Null).body(text);
     // C# sends chunks without a length.
-    assert_eq!(scored(service.request(&one_x(3.0)).chunked(), "chunked"), json!([["3", "7"]]));
+    assert_eq!(
+        scored(service.request(&one_x(3.0)).chunked(), "chunked"),
+        json!([["3", "7"]])
+    );
     // Java sends text/json and calls UTF-8 a content encoding.
     let java = Request::new("POST", &format!("{}?api-version=2.0", service.path()))
         .header("Content-Type", "text/json")
@@ -84,16 +115,31 @@ fn bodies_are_taken_as_old_clients_send_them() {
     assert_eq!(scored(java, "Java"), json!([["3", "7"]]));
     // R unboxes a single column name; Python writes NaN and Infinity.
     assert_eq!(
-        scored(raw(r#"{"Inputs":{"input1":{"ColumnNames":"x","Values":[[3]]}}}"#), "bare name"),
+        scored(
+            raw(r#"{"Inputs":{"input1":{"ColumnNames":"x","Values":[[3]]}}}"#),
+            "bare name"
+        ),
         json!([["3", "7"]])
     );
     assert_eq!(
-        scored(raw(r#"{"Inputs":{"input1":{"ColumnNames":["x"],"Values":[[NaN],[Infinity],[-Infinity]]}}}"#), "NaN"),
-        json!([["NaN", "NaN"], ["Infinity", "Infinity"], ["-Infinity", "-Infinity"]])
+        scored(
+            raw(
+                r#"{"Inputs":{"input1":{"ColumnNames":["x"],"Values":[[NaN],[Infinity],[-Infinity]]}}}"#
+            ),
+            "NaN"
+        ),
+        json!([
+            ["NaN", "NaN"],
+            ["Infinity", "Infinity"],
+            ["-Infinity", "-Infinity"]
+        ])
     );
     // Numbers as text with blanks, and a byte order mark.
     assert_eq!(
-        scored(raw("\u{feff}{\"Inputs\":{\"input1\":[{\"x\":\" 3.0 \"}]}}"), "blanks"),
+        scored(
+            raw("\u{feff}{\"Inputs\":{\"input1\":[{\"x\":\" 3.0 \"}]}}"),
+            "blanks"
+        ),
         json!([["3", "7"]])
     );
     // `bearer` in lower case, and two blanks behind it.
@@ -102,7 +148,10 @@ fn bodies_are_taken_as_old_clients_send_them() {
         .body(text.as_str());
     assert_eq!(scored(lower, "bearer"), json!([["3", "7"]]));
     // No rows in, no rows out.
-    assert_eq!(scored(raw(r#"{"Inputs":{"input1":[]}}"#), "no rows"), json!([]));
+    assert_eq!(
+        scored(raw(r#"{"Inputs":{"input1":[]}}"#), "no rows"),
+        json!([])
+    );
 }
 
 #[test]
@@ -111,9 +160,13 @@ fn a_connection_serves_many_calls_and_outlives_a_refusal() {
     let service = server.deploy_linear("linear");
     let mut connection = Connection::open(server.address).unwrap();
     for x in 0..5 {
-        connection.send(&service.request(&one_x(f64::from(x)))).unwrap();
+        connection
+            .send(&service.request(&one_x(f64::from(x))))
+            .unwrap();
         assert_eq!(connection.read_reply(false).unwrap().status, 200);
-        connection.send(&service.request(&json!({"Inputs": 1}))).unwrap();
+        connection
+            .send(&service.request(&json!({"Inputs": 1})))
+            .unwrap();
         assert_eq!(connection.read_reply(false).unwrap().status, 400);
     }
 }
@@ -124,12 +177,23 @@ fn what_is_no_operation_is_named_by_its_class() {
     let service = server.deploy_linear("linear");
     for (method, target, status, class) in [
         ("GET", "/nothing/here".to_owned(), 404, "NotFound"),
-        ("GET", format!("{}?api-version=2.0", service.path()), 404, "NotFound"),
+        (
+            "GET",
+            format!("{}?api-version=2.0", service.path()),
+            404,
+            "NotFound",
+        ),
         ("PATCH", "/livez".to_owned(), 404, "NotFound"),
     ] {
-        let reply = Request::new(method, &target).bearer(&service.primary).send(server.address);
+        let reply = Request::new(method, &target)
+            .bearer(&service.primary)
+            .send(server.address);
         let body = reply.json();
-        assert_eq!((reply.status, body["error"]["code"].as_str()), (status, Some(class)), "{method} {target}: {body}");
+        assert_eq!(
+            (reply.status, body["error"]["code"].as_str()),
+            (status, Some(class)),
+            "{method} {target}: {body}"
+        );
         assert_eq!(body["error"]["details"], json!([]));
         assert_eq!(reply.header("x-ms-error-code"), Some(class));
     }
@@ -142,7 +206,10 @@ fn messages_come_in_the_readers_language() {
     let server = Server::start();
     let service = server.deploy_linear("linear");
     let ask = |accept: &str| {
-        service.request(&json!({"GlobalParameters": {}})).header("Accept-Language", accept).send(server.address)
+        service
+            .request(&json!({"GlobalParameters": {}}))
+            .header("Accept-Language", accept)
+            .send(server.address)
     };
     let fault = || faults::bad_argument::missing_request_input();
     use faults::Language;
@@ -161,7 +228,10 @@ fn messages_come_in_the_readers_language() {
 fn a_client_request_id_comes_back() {
     let server = Server::start();
     let service = server.deploy_linear("linear");
-    let reply = service.request(&one_x(1.0)).header("x-ms-client-request-id", "my-id-1").send(server.address);
+    let reply = service
+        .request(&one_x(1.0))
+        .header("x-ms-client-request-id", "my-id-1")
+        .send(server.address);
     assert_eq!(reply.header("x-ms-client-request-id"), Some("my-id-1"));
 }
 
@@ -186,7 +256,12 @@ fn a_body_of_100_megabytes_is_refused_without_being_held() {
 fn resident(server: &Server) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{}/status", server.child.id())).unwrap();
     let line = status.lines().find(|l| l.starts_with("VmHWM:")).unwrap();
-    line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1024
+    line.split_whitespace()
+        .nth(1)
+        .unwrap()
+        .parse::<u64>()
+        .unwrap()
+        * 1024
 }
 
 #[test]
@@ -213,17 +288,68 @@ fn slow_and_half_requests_hold_nobody_up() {
             c
         })
         .collect();
-    assert_eq!(service.score_x(1.0).status, 200, "others are served meanwhile");
+    assert_eq!(
+        service.score_x(1.0).status,
+        200,
+        "others are served meanwhile"
+    );
     for connection in &mut half_body {
         assert_eq!(connection.read_reply(false).unwrap().status, 408);
     }
     for mut connection in half_head {
         // Closed with or without a word, but closed.
         let mut rest = Vec::new();
-        connection.stream.set_read_timeout(Some(std::time::Duration::from_secs(20))).unwrap();
+        connection
+            .stream
+            .set_read_timeout(Some(std::time::Duration::from_secs(20)))
+            .unwrap();
         let ended = std::io::Read::read_to_end(&mut connection.stream, &mut rest);
-        assert!(ended.is_ok() || ended.is_err_and(|e| e.kind() == std::io::ErrorKind::ConnectionReset));
+        assert!(
+            ended.is_ok() || ended.is_err_and(|e| e.kind() == std::io::ErrorKind::ConnectionReset)
+        );
     }
-    assert!(server.metric(&["calls_under_way"]) < 0.5, "no permit is left behind");
+    assert!(
+        server.metric(&["calls_under_way"]) < 0.5,
+        "no permit is left behind"
+    );
     assert_eq!(service.score_x(1.0).status, 200);
+}
+
+#[test]
+fn every_size_of_a_request_has_its_limit() {
+    let server = Setup::default()
+        .config("[limits]\nrows = 2\ncolumns = 3\ncell = 20\ndepth = 8")
+        .start();
+    let service = server.deploy_linear("linear");
+    let status = |body: &str| {
+        let reply = service
+            .request(&Value::Null)
+            .body(body)
+            .send(server.address);
+        (
+            reply.status,
+            reply.header("x-ms-error-code").unwrap_or("").to_owned(),
+        )
+    };
+    let refused = (400, "RequestBodyInvalid".to_owned());
+    assert_eq!(
+        status(r#"{"Inputs":{"input1":{"ColumnNames":["x"],"Values":[[1],[2]]}}}"#).0,
+        200
+    );
+    assert_eq!(
+        status(r#"{"Inputs":{"input1":{"ColumnNames":["x"],"Values":[[1],[2],[3]]}}}"#),
+        refused
+    );
+    assert_eq!(
+        status(r#"{"Inputs":{"input1":{"ColumnNames":["a","b","c","d"],"Values":[]}}}"#),
+        refused
+    );
+    assert_eq!(
+        status(r#"{"Inputs":{"input1":[{"x":"000000000000000000001"}]}}"#),
+        refused
+    );
+    assert_eq!(
+        status(r#"{"Inputs":{"input1":[{"x":1}]},"More":[[[[[[[[1]]]]]]]]}"#),
+        refused
+    );
 }

@@ -18,7 +18,10 @@ pub struct Reply {
 impl Reply {
     /// The first header of that name, any case.
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, v)| v.as_str())
+        self.headers
+            .iter()
+            .find(|(n, _)| n.eq_ignore_ascii_case(name))
+            .map(|(_, v)| v.as_str())
     }
 
     /// The body as text.
@@ -73,7 +76,8 @@ impl Request {
     }
 
     pub fn json(self, body: &Value) -> Self {
-        self.header("Content-Type", "application/json").body(body.to_string())
+        self.header("Content-Type", "application/json")
+            .body(body.to_string())
     }
 
     /// Sends the body as one chunk without `Content-Length`.
@@ -84,13 +88,17 @@ impl Request {
 
     /// The bytes of the head, with the framing header of the body.
     pub fn head(&self) -> Vec<u8> {
-        let mut head = format!("{} {} HTTP/1.1\r\nHost: localhost\r\n", self.method, self.target);
+        let mut head = format!(
+            "{} {} HTTP/1.1\r\nHost: localhost\r\n",
+            self.method, self.target
+        );
         for (name, value) in &self.headers {
             head.push_str(&format!("{name}: {value}\r\n"));
         }
         if self.chunked {
             head.push_str("Transfer-Encoding: chunked\r\n");
-        } else if !self.body.is_empty() || matches!(self.method.as_str(), "POST" | "PUT" | "PATCH") {
+        } else if !self.body.is_empty() || matches!(self.method.as_str(), "POST" | "PUT" | "PATCH")
+        {
             head.push_str(&format!("Content-Length: {}\r\n", self.body.len()));
         }
         head.push_str("\r\n");
@@ -126,7 +134,10 @@ impl Connection {
         let stream = TcpStream::connect(to)?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(Duration::from_secs(60)))?;
-        Ok(Connection { stream, buffer: Vec::new() })
+        Ok(Connection {
+            stream,
+            buffer: Vec::new(),
+        })
     }
 
     /// Sends a whole request. A write error is ignored when the peer may have answered early.
@@ -136,13 +147,22 @@ impl Connection {
             let mut framed = format!("{:x}\r\n", request.body.len()).into_bytes();
             framed.extend_from_slice(&request.body);
             framed.extend_from_slice(b"\r\n0\r\n\r\n");
-            if request.body.is_empty() { self.stream.write_all(b"0\r\n\r\n") } else { self.stream.write_all(&framed) }
+            if request.body.is_empty() {
+                self.stream.write_all(b"0\r\n\r\n")
+            } else {
+                self.stream.write_all(&framed)
+            }
         } else {
             self.stream.write_all(&request.body)
         };
         // A refused body may meet a closed connection while the answer is already on its way.
         match sent {
-            Err(e) if e.kind() != io::ErrorKind::BrokenPipe && e.kind() != io::ErrorKind::ConnectionReset => Err(e),
+            Err(e)
+                if e.kind() != io::ErrorKind::BrokenPipe
+                    && e.kind() != io::ErrorKind::ConnectionReset =>
+            {
+                Err(e)
+            }
             _ => Ok(()),
         }
     }
@@ -162,7 +182,10 @@ impl Connection {
                 return Ok(line);
             }
             if self.fill()? == 0 {
-                return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "connection closed in the head"));
+                return Err(io::Error::new(
+                    io::ErrorKind::UnexpectedEof,
+                    "connection closed in the head",
+                ));
             }
         }
     }
@@ -170,7 +193,10 @@ impl Connection {
     fn exactly(&mut self, n: usize) -> io::Result<Vec<u8>> {
         while self.buffer.len() < n {
             if self.fill()? == 0 {
-                return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "connection closed in the body"));
+                return Err(io::Error::new(
+                    io::ErrorKind::UnexpectedEof,
+                    "connection closed in the body",
+                ));
             }
         }
         Ok(self.buffer.drain(..n).collect())
@@ -198,15 +224,23 @@ impl Connection {
             if status == 100 {
                 continue;
             }
-            let mut reply = Reply { status, headers, body: Vec::new() };
+            let mut reply = Reply {
+                status,
+                headers,
+                body: Vec::new(),
+            };
             if head_only || status == 204 || status == 304 {
                 return Ok(reply);
             }
-            if reply.header("transfer-encoding").is_some_and(|v| v.eq_ignore_ascii_case("chunked")) {
+            if reply
+                .header("transfer-encoding")
+                .is_some_and(|v| v.eq_ignore_ascii_case("chunked"))
+            {
                 loop {
                     let size = self.line()?;
-                    let size = usize::from_str_radix(size.split(';').next().unwrap_or("").trim(), 16)
-                        .map_err(|e| io::Error::new(io::ErrorKind::InvalidData, e))?;
+                    let size =
+                        usize::from_str_radix(size.split(';').next().unwrap_or("").trim(), 16)
+                            .map_err(|e| io::Error::new(io::ErrorKind::InvalidData, e))?;
                     let chunk = self.exactly(size)?;
                     reply.body.extend_from_slice(&chunk);
                     self.line()?;
@@ -214,7 +248,8 @@ impl Connection {
                         break;
                     }
                 }
-            } else if let Some(length) = reply.header("content-length").and_then(|v| v.parse().ok()) {
+            } else if let Some(length) = reply.header("content-length").and_then(|v| v.parse().ok())
+            {
                 reply.body = self.exactly(length)?;
             } else {
                 while self.fill()? > 0 {}

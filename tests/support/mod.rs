@@ -78,7 +78,11 @@ impl Log {
         std::thread::spawn(move || {
             for line in BufReader::new(stream).split(b'\n') {
                 let Ok(line) = line else { break };
-                log.0.0.lock().unwrap().push(String::from_utf8_lossy(&line).into_owned());
+                log.0
+                    .0
+                    .lock()
+                    .unwrap()
+                    .push(String::from_utf8_lossy(&line).into_owned());
                 log.0.1.notify_all();
             }
         })
@@ -136,7 +140,11 @@ impl Server {
 
     #[track_caller]
     fn start_at(path: PathBuf, dir: Option<tempfile::TempDir>, setup: Setup) -> Server {
-        let Setup { config, environment, arguments } = setup;
+        let Setup {
+            config,
+            environment,
+            arguments,
+        } = setup;
         let (child, log) = spawn(&path, &config, &environment, &arguments);
         let mut server = Server {
             child,
@@ -154,14 +162,23 @@ impl Server {
 
     #[track_caller]
     fn wait_until_listening(&mut self) -> SocketAddr {
-        let line = self.log.wait_for(Duration::from_secs(60), |l| l.contains("listening on http"));
+        let line = self
+            .log
+            .wait_for(Duration::from_secs(60), |l| l.contains("listening on http"));
         let Some(line) = line else {
-            panic!("the server did not come up:\n{}", self.log.lines().join("\n"))
+            panic!(
+                "the server did not come up:\n{}",
+                self.log.lines().join("\n")
+            )
         };
         let rest = line.split("listening on http").nth(1).unwrap();
         let rest = rest.trim_start_matches('s').trim_start_matches("://");
-        let end = rest.find(|c: char| !(c.is_ascii_digit() || c == '.' || c == ':')).unwrap_or(rest.len());
-        rest[..end].parse().unwrap_or_else(|e| panic!("no address in {line:?}: {e}"))
+        let end = rest
+            .find(|c: char| !(c.is_ascii_digit() || c == '.' || c == ':'))
+            .unwrap_or(rest.len());
+        rest[..end]
+            .parse()
+            .unwrap_or_else(|e| panic!("no address in {line:?}: {e}"))
     }
 
     /// The data directory.
@@ -214,7 +231,12 @@ impl Server {
             .bearer(&self.token())
             .body(bytes)
             .send(self.address);
-        assert!(reply.status < 300, "upload: {} {}", reply.status, reply.text());
+        assert!(
+            reply.status < 300,
+            "upload: {} {}",
+            reply.status,
+            reply.text()
+        );
         format!("umpire:sha256:{hash}")
     }
 
@@ -228,7 +250,10 @@ impl Server {
     /// PUTs a definition and returns the answer.
     #[track_caller]
     pub fn put(&self, name: &str, definition: &Value) -> Reply {
-        Request::new("PUT", &self.arm_path(name)).bearer(&self.token()).json(definition).send(self.address)
+        Request::new("PUT", &self.arm_path(name))
+            .bearer(&self.token())
+            .json(definition)
+            .send(self.address)
     }
 
     /// Deploys a definition that must be accepted.
@@ -255,7 +280,9 @@ impl Server {
     /// What a client needs to know of a deployed service.
     #[track_caller]
     pub fn service(&self, name: &str) -> Service {
-        let listed = Request::new("GET", "/umpire/v1/services").bearer(&self.token()).send(self.address);
+        let listed = Request::new("GET", "/umpire/v1/services")
+            .bearer(&self.token())
+            .send(self.address);
         let listed = listed.json();
         let entry = listed["services"]
             .as_array()
@@ -267,7 +294,9 @@ impl Server {
             .send(self.address)
             .json();
         let text = |v: &Value, what: &str| {
-            v.as_str().unwrap_or_else(|| panic!("{what} is not a string: {entry} {keys}")).to_owned()
+            v.as_str()
+                .unwrap_or_else(|| panic!("{what} is not a string: {entry} {keys}"))
+                .to_owned()
         };
         Service {
             address: self.address,
@@ -346,10 +375,16 @@ fn spawn(
 pub fn children(pid: i32) -> Vec<i32> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir("/proc").unwrap().flatten() {
-        let Ok(child) = entry.file_name().to_string_lossy().parse::<i32>() else { continue };
-        let Ok(stat) = std::fs::read_to_string(format!("/proc/{child}/stat")) else { continue };
+        let Ok(child) = entry.file_name().to_string_lossy().parse::<i32>() else {
+            continue;
+        };
+        let Ok(stat) = std::fs::read_to_string(format!("/proc/{child}/stat")) else {
+            continue;
+        };
         // pid (name) state ppid …; the name may hold anything, so look behind its last bracket.
-        let Some((_, rest)) = stat.rsplit_once(')') else { continue };
+        let Some((_, rest)) = stat.rsplit_once(')') else {
+            continue;
+        };
         let mut fields = rest.split_whitespace();
         let state = fields.next().unwrap_or("");
         let parent: i32 = fields.next().and_then(|p| p.parse().ok()).unwrap_or(0);
@@ -362,7 +397,11 @@ pub fn children(pid: i32) -> Vec<i32> {
 
 /// Lower-case hexadecimal SHA-256.
 pub fn sha256(bytes: &[u8]) -> String {
-    digest::digest(&digest::SHA256, bytes).as_ref().iter().map(|b| format!("{b:02x}")).collect()
+    digest::digest(&digest::SHA256, bytes)
+        .as_ref()
+        .iter()
+        .map(|b| format!("{b:02x}"))
+        .collect()
 }
 
 /// Waits until `condition` holds; panics after 30 seconds.
@@ -389,12 +428,17 @@ pub struct Service {
 impl Service {
     /// The path of the scoring call, without a query.
     pub fn path(&self) -> String {
-        format!("/workspaces/{}/services/{}/execute", self.workspace, self.endpoint)
+        format!(
+            "/workspaces/{}/services/{}/execute",
+            self.workspace, self.endpoint
+        )
     }
 
     /// A scoring call by the primary key.
     pub fn request(&self, body: &Value) -> Request {
-        Request::new("POST", &format!("{}?api-version=2.0", self.path())).bearer(&self.primary).json(body)
+        Request::new("POST", &format!("{}?api-version=2.0", self.path()))
+            .bearer(&self.primary)
+            .json(body)
     }
 
     /// Scores `body` and returns the answer.
@@ -428,15 +472,26 @@ pub fn assert_fault_in(reply: &Reply, fault: Fault, language: Language) {
     let expected_body: Value = serde_json::from_str(&expected.body).expect("the rendered envelope");
     let actual = reply.json();
     assert_eq!(actual, expected_body, "expected {}", fault.name());
-    assert_eq!(reply.status, fault.class().status(), "status of {}", fault.name());
+    assert_eq!(
+        reply.status,
+        fault.class().status(),
+        "status of {}",
+        fault.name()
+    );
     assert_eq!(reply.header("x-ms-error-code"), Some(fault.code()));
     assert_eq!(reply.header("content-language"), Some(language.tag()));
-    assert_eq!(reply.header("content-type"), Some("application/json; charset=utf-8"));
+    assert_eq!(
+        reply.header("content-type"),
+        Some("application/json; charset=utf-8")
+    );
     let id = reply.header("x-ms-request-id").expect("x-ms-request-id");
     assert!(id.len() >= 32, "x-ms-request-id: {id}");
     assert!(reply.header("date").is_some(), "Date");
     if fault.class().status() == 503 {
         let delay = reply.header("retry-after").expect("Retry-After with 503");
-        assert!(delay.parse::<u64>().is_ok_and(|s| s >= 1), "Retry-After: {delay}");
+        assert!(
+            delay.parse::<u64>().is_ok_and(|s| s >= 1),
+            "Retry-After: {delay}"
+        );
     }
 }

@@ -21,7 +21,10 @@ pub fn score_model() -> Value {
 
 /// Select Columns in Dataset.
 pub fn select_columns() -> Value {
-    module("Select Columns in Dataset", "1ec722fab6234e26a44ea50c6d726223")
+    module(
+        "Select Columns in Dataset",
+        "1ec722fab6234e26a44ea50c6d726223",
+    )
 }
 
 /// Clean Missing Data.

@@ -6,7 +6,10 @@
 //! that nobody knows), `code` (answers with a fault that nobody knows), `exit` (ends with status
 //! 42), `never-ready` (never finishes loading).
 
-#![expect(clippy::disallowed_methods, reason = "ending the process is what the tests ask for")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "ending the process is what the tests ask for"
+)]
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -18,18 +21,33 @@ fn main() {
     let mode = std::env::args().nth(1).unwrap_or_default();
     // SAFETY: the host gives the channel as descriptor 3, and nothing else here owns it.
     let channel = unsafe { File::from_raw_fd(3) };
-    let mut peer = Peer { channel, buffer: Vec::new() };
+    let mut peer = Peer {
+        channel,
+        buffer: Vec::new(),
+    };
     let (identity, mut expected) = match peer.next() {
         Some(Owned::Setup(identity, length)) => (identity, length),
         _ => std::process::exit(1),
     };
     if mode == "version" {
-        let own = Identity { version: VERSION + 1, ..identity };
-        peer.send(&[Frame::Hello { identity: own, confinement: "none" }]);
-        peer.send(&[Frame::Refused { id: SETUP, reason: Refusal::Version as u8 }]);
+        let own = Identity {
+            version: VERSION + 1,
+            ..identity
+        };
+        peer.send(&[Frame::Hello {
+            identity: own,
+            confinement: "none",
+        }]);
+        peer.send(&[Frame::Refused {
+            id: SETUP,
+            reason: Refusal::Version as u8,
+        }]);
         peer.wait_for_end();
     }
-    peer.send(&[Frame::Hello { identity, confinement: "none" }]);
+    peer.send(&[Frame::Hello {
+        identity,
+        confinement: "none",
+    }]);
     while expected > 0 {
         match peer.next() {
             Some(Owned::Data(length)) => expected -= length,
@@ -44,18 +62,39 @@ fn main() {
             std::thread::sleep(std::time::Duration::from_millis(50));
         }
     }
-    peer.send(&[Frame::Reply { id: SETUP, status: STATUS_ANSWER, len: 0 }]);
+    peer.send(&[Frame::Reply {
+        id: SETUP,
+        status: STATUS_ANSWER,
+        len: 0,
+    }]);
     while let Some(frame) = peer.next() {
         let Owned::Call(id) = frame else { continue };
         match mode.as_str() {
-            "revision" => peer.send(&[Frame::Refused { id, reason: Refusal::Revision as u8 }]),
-            "token" => peer.send(&[Frame::Refused { id, reason: Refusal::Token as u8 }]),
-            "status" => peer.send(&[Frame::Begun { id }, Frame::Reply { id, status: 99, len: 0 }]),
+            "revision" => peer.send(&[Frame::Refused {
+                id,
+                reason: Refusal::Revision as u8,
+            }]),
+            "token" => peer.send(&[Frame::Refused {
+                id,
+                reason: Refusal::Token as u8,
+            }]),
+            "status" => peer.send(&[
+                Frame::Begun { id },
+                Frame::Reply {
+                    id,
+                    status: 99,
+                    len: 0,
+                },
+            ]),
             "code" => {
                 let fault = br#"{"class":"BadArgument","details":[{"row":true,"code":"OfTheFuture","args":[]}]}"#;
                 peer.send(&[
                     Frame::Begun { id },
-                    Frame::Reply { id, status: STATUS_FAULT, len: fault.len() as u32 },
+                    Frame::Reply {
+                        id,
+                        status: STATUS_FAULT,
+                        len: fault.len() as u32,
+                    },
                     Frame::Data { id, bytes: fault },
                 ]);
             }
@@ -88,9 +127,11 @@ impl Peer {
             match Frame::decode(&self.buffer) {
                 Ok(Some((frame, length))) => {
                     let owned = match frame {
-                        Frame::Setup { identity, document, package } => {
-                            Owned::Setup(identity, (document + package) as usize)
-                        }
+                        Frame::Setup {
+                            identity,
+                            document,
+                            package,
+                        } => Owned::Setup(identity, (document + package) as usize),
                         Frame::Data { bytes, .. } => Owned::Data(bytes.len()),
                         Frame::Call(call) => Owned::Call(call.id),
                         _ => Owned::Other,

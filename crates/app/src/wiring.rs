@@ -21,6 +21,8 @@ use crate::config::{Cgroups, LogFormat, LogLevel, Problem, Settings, TlsMode};
 use crate::exit::Failure;
 use crate::term;
 
+/// How often blobs that nothing names are looked for.
+const SWEEP: Duration = Duration::from_secs(3600);
 /// How long the log may take to be written at the end.
 const LOG_FLUSH: Duration = Duration::from_secs(2);
 /// The lag between not ready and not accepting: long enough for a load balancer's next look to
@@ -32,10 +34,29 @@ pub(crate) struct Server {
     edge: Edge,
     host: Host,
     listener: TcpListener,
+    manager: manage::Manager,
     telemetry: Telemetry,
     drain: Duration,
     url: String,
     files: Files,
+}
+
+/// Removes blobs that nothing names, now and then; at the start the store has done it.
+async fn sweep(manager: manage::Manager) {
+    loop {
+        tokio::time::sleep(SWEEP).await;
+        match manager.sweep().await {
+            Ok(swept) if swept.blobs > 0 => {
+                tracing::info!(
+                    blobs = swept.blobs,
+                    bytes = swept.bytes,
+                    "orphaned blobs were removed"
+                );
+            }
+            Ok(_) => {}
+            Err(fault) => tracing::warn!(cause = fault.cause(), "blobs could not be swept"),
+        }
+    }
 }
 
 /// What a server leaves in its data directory for clients on the same machine, while it runs.
@@ -108,6 +129,10 @@ impl Server {
         let source = Arc::new(manage::StoredRevisions::new(store.clone(), pool));
         let host = Host::start(host_options(settings), source, telemetry.clone())
             .map_err(|fault| refused(&telemetry, fault))?;
+        for entry in store.ledger.directory().services() {
+            let label = format!("{}/{}", entry.service_name.name, entry.endpoint_name);
+            host.warm(entry.endpoint.0, entry.revision.0, &label, pool);
+        }
         let scorer = Scorer::new(
             store.clone(),
             host.clone(),
@@ -147,7 +172,7 @@ impl Server {
         let edge = Edge::new(
             Interior {
                 scorer,
-                manager,
+                manager: manager.clone(),
                 store,
                 telemetry: telemetry.clone(),
             },
@@ -164,6 +189,7 @@ impl Server {
             edge,
             host,
             listener,
+            manager,
             telemetry,
             drain: settings.drain.0,
             url,
@@ -207,6 +233,7 @@ impl Server {
             ended
         };
         let mut again = Signals::new()?;
+        let sweeping = tokio::spawn(sweep(self.manager.clone()));
         let ended = tokio::select! {
             ended = serving => Some(ended),
             () = async { again.next().await; again.next().await } => None,
@@ -215,6 +242,7 @@ impl Server {
             tracing::warn!("ending at once");
             self.host.shutdown(Duration::ZERO).await;
         }
+        sweeping.abort();
         drop(self.files);
         self.telemetry.flush(LOG_FLUSH);
         match ended {
@@ -297,7 +325,14 @@ fn host_options(settings: &Settings) -> HostOptions {
         heartbeat: settings.container_heartbeat.0,
         silent_after: settings.container_silent_after.0,
         min_free_memory_mb: megabytes(settings.container_min_free_memory.0),
+        stop_grace: settings.container_stop_grace.0,
         max_body: saturated(settings.limit_body.0),
+        limits: tables::Limits {
+            rows: settings.limit_rows,
+            columns: settings.limit_columns,
+            cell_bytes: saturated(settings.limit_cell.0),
+            depth: settings.limit_depth,
+        },
         ..usual
     }
 }

@@ -6,7 +6,7 @@ mod values;
 
 pub(crate) use load::{Effective, Problem, Sources, load};
 pub(crate) use settings::Settings;
-pub(crate) use values::{BaseUrl, Cgroups, LogFormat, LogLevel, TlsMode, Value};
+pub(crate) use values::{BaseUrl, Cgroups, LogFormat, LogLevel, TlsMode};
 
 use load::LEAST_QUOTA;
 use values::Size;

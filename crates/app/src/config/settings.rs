@@ -143,6 +143,8 @@ settings! {
     "limits.columns" => limit_columns: usize = 4096;
     /// The longest cell.
     "limits.cell" => limit_cell: Size = Size(1 << 20);
+    /// How deep the JSON of a scoring request may nest.
+    "limits.depth" => limit_depth: usize = 32;
 
     /// The time for a scoring call, from its head to its reply.
     "scoring.timeout" => scoring_timeout: Span = secs(60);
@@ -169,6 +171,8 @@ settings! {
     "containers.start_wait" => container_start_wait: Span = secs(15);
     /// How long a container may take to become ready.
     "containers.start_limit" => container_start_limit: Span = secs(60);
+    /// How long cancelled work has to stop before its container is retired.
+    "containers.stop_grace" => container_stop_grace: Span = secs(2);
     /// How long a container without calls is kept.
     "containers.idle" => container_idle: Span = secs(600);
     /// How often a container says that it lives.
