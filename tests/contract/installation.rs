@@ -1,11 +1,11 @@
 //! Rows about the installation: its configuration, its disk, its memory.
 
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use faults::{Class, Fault, internal_error};
 use serde_json::json;
 
-use crate::support::{Request, Server, Setup, assert_fault, one_x, onnx, packages, umpire};
+use crate::support::{Request, Server, Setup, assert_fault, one_x, onnx, packages};
 
 /// The ledger cannot be written: another process holds it, and then the disk is full.
 pub fn failed_storing_web_service() {
@@ -41,7 +41,7 @@ pub fn failed_storing_web_service() {
 pub fn invalid_memory_configuration() {
     for quota in ["lots", "1MiB"] {
         let dir = tempfile::tempdir().unwrap();
-        let output = Command::new(umpire())
+        let output = crate::support::command()
             .args(["serve", "--listen", "127.0.0.1:0", "--data"])
             .arg(dir.path().join("data"))
             .env("UMPIRE_CONTAINERS_MEMORY_QUOTA", quota)

@@ -4,11 +4,11 @@ use std::process::{Command, Output};
 
 use serde_json::{Value, json};
 
-use crate::support::{Request, Server, onnx, umpire};
+use crate::support::{Request, Server, onnx};
 
 /// Runs a client command against a server, with the token of its data folder.
 fn client(server: &Server, arguments: &[&str]) -> Output {
-    Command::new(umpire())
+    crate::support::command()
         .args(arguments)
         .env("UMPIRE_SERVER", format!("http://{}", server.address))
         .env("UMPIRE_DATA", server.data())
@@ -31,7 +31,7 @@ fn done(output: &Output) -> String {
 #[test]
 fn quickstart_deploys_scores_and_ends() {
     let dir = tempfile::tempdir().unwrap();
-    let output = Command::new(umpire())
+    let output = crate::support::command()
         .args(["quickstart", "--once", "--listen", "127.0.0.1:0", "--data"])
         .arg(dir.path().join("data"))
         .output()
@@ -52,7 +52,7 @@ fn quickstart_deploys_scores_and_ends() {
 fn quickstart_prints_a_curl_line_that_works() {
     use std::io::{BufRead, BufReader};
     let dir = tempfile::tempdir().unwrap();
-    let mut child = Command::new(umpire())
+    let mut child = crate::support::command()
         .args(["quickstart", "--listen", "127.0.0.1:0", "--data"])
         .arg(dir.path().join("data"))
         .stdout(std::process::Stdio::piped())
@@ -197,13 +197,13 @@ fn failures_name_the_code_and_say_what_to_do() {
 
     let output = client(&server, &["score", "nothing", "--input", "rows.csv"]);
     assert_eq!(output.status.code(), Some(1), "{output:?}");
-    let output = Command::new(umpire())
+    let output = crate::support::command()
         .args(["services", "--server", "http://127.0.0.1:9", "--token", "x"])
         .output()
         .unwrap();
     assert_eq!(output.status.code(), Some(3), "{output:?}");
     assert_eq!(client(&server, &["deploy"]).status.code(), Some(2));
-    let output = Command::new(umpire())
+    let output = crate::support::command()
         .arg("config")
         .env("UMPIRE_LIMITS_BDOY", "1")
         .output()
@@ -225,7 +225,7 @@ fn tls_with_a_certificate_of_our_own() {
         .config("[tls]\nmode = \"self-signed\"")
         .start();
     let ca = server.data().join("tls/self-signed.pem");
-    let output = Command::new(umpire())
+    let output = crate::support::command()
         .args(["services", "--ca"])
         .arg(&ca)
         .env("UMPIRE_SERVER", format!("https://{}", server.address))

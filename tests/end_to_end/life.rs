@@ -162,7 +162,7 @@ fn a_second_sigterm_ends_at_once() {
 #[test]
 fn a_second_server_on_the_same_data_is_refused() {
     let server = Server::start();
-    let output = std::process::Command::new(crate::support::umpire())
+    let output = crate::support::command()
         .args(["serve", "--listen", "127.0.0.1:0", "--data"])
         .arg(server.data())
         .output()

@@ -29,6 +29,18 @@ pub fn umpire() -> &'static Path {
     Path::new(env!("CARGO_BIN_EXE_umpire"))
 }
 
+/// A command of the binary that meets none of the developer's own settings, nor the tests' own
+/// switches.
+pub fn command() -> Command {
+    let mut command = Command::new(umpire());
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("UMPIRE_") {
+            command.env_remove(name);
+        }
+    }
+    command
+}
+
 /// The subscription of an installation that was not told another.
 pub const SUBSCRIPTION: &str = "00000000-0000-0000-0000-000000000000";
 
@@ -352,7 +364,7 @@ fn spawn(
 ) -> (Child, Log) {
     let file = dir.join("umpire.toml");
     std::fs::write(&file, config).expect("the configuration file");
-    let mut child = Command::new(umpire())
+    let mut child = command()
         .args(["serve", "--listen", "127.0.0.1:0"])
         .arg("--data")
         .arg(dir.join("data"))

@@ -8,9 +8,9 @@
 //!   to send them for nothing. A model with one input of `k` unnamed columns needs a sample of
 //!   exactly `k`: which of more is the label cannot be told, and a guess would score wrong numbers.
 //! - A text input is a String, whatever the sample's cells look like. A whole-number input is
-//!   Int64 (or Int32), and the sample must not contradict. A floating-point input takes the
-//!   sample's type (Int32, Int64, Double or Boolean); without a sample it is its own (Float or
-//!   Double).
+//!   Int64 (or Int32), and the sample must not contradict. A floating-point input is
+//!   Double, also where the sample has whole numbers only (Boolean where it has True and False);
+//!   without a sample it is its own type (Float or Double).
 //! - Missing values are allowed where the sample has gaps, where the model handles them itself (a
 //!   leading imputer, trees with a branch for them), and where the options say so.
 //! - The output is what Score Model gives: found out by scoring one row.
@@ -163,6 +163,17 @@ fn fitted(sample: Table, position: usize, element: Element) -> Result<Table, Fau
         Element::Str if !field.data_type.is_text() => {
             let as_text = as_text(&sample, position);
             return Ok(as_text.unwrap_or(sample));
+        }
+        // Whole numbers in a few rows do not make a measure whole: a client's 190.5 must not be
+        // refused where the model takes it.
+        Element::F32 | Element::F64 if field.data_type.is_integer() => {
+            let numbers = (0..column.len()).map(|row| column.number(row).unwrap_or(0.0));
+            let numbers = Column {
+                values: Values::F64(numbers.collect()),
+                validity: column.validity.clone(),
+            };
+            let as_double = with_type(&sample, position, DataType::Double, numbers);
+            return Ok(as_double.unwrap_or(sample));
         }
         Element::I32 => DataType::Int32,
         Element::I64 => DataType::Int64,

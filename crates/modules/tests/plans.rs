@@ -234,7 +234,7 @@ fn a_sample_gives_names_types_gaps_and_the_example() {
     assert_eq!(
         columns(&definition, "output", "output1"),
         [
-            column("education-num", "Integer/Int32", true),
+            column("education-num", "Number/Double", true),
             // The leading imputer takes missing values.
             column("age", "Number/Double", true),
             column("Scored Labels", "Number/Float", false),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::Stop;
 
 /// The element types that the engine computes with. Narrower types of a model file are widened
-/// when they are read (see [`crate::onnx`]).
+/// when they are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Element {
     /// 32-bit floating point.

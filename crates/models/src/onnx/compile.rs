@@ -20,8 +20,9 @@ pub(crate) struct Opsets {
     pub ml: i64,
 }
 
-/// The versions of `ai.onnx` whose operators are known here. 7 brought numpy's broadcasting; later
-/// versions up to the last change nothing in the operators the engine has but their types.
+/// The versions of `ai.onnx` whose operators are known here. Version 7 brought numpy's broadcasting;
+/// what changed after it is told apart by the operators' constructors. Versions after the last are
+/// refused, since nobody can know what they change.
 pub(crate) const MAIN_OPSETS: std::ops::RangeInclusive<i64> = 7..=25;
 /// The versions of `ai.onnx.ml` whose operators are known here.
 pub(crate) const ML_OPSETS: std::ops::RangeInclusive<i64> = 1..=5;

@@ -8,7 +8,7 @@
 //! Whatever the blocks, each row's weights are added in the order of the trees and in the type of
 //! the thresholds, as ONNX Runtime adds them on one thread.
 
-use super::{Aggregate, Comparison, Forest, Leaves, Node, Real, Root, flags};
+use super::{Aggregate, Comparison, Forest, Leaves, Node, Real, flags};
 
 /// How many walks go on at the same time.
 const LANES: usize = 8;
@@ -120,7 +120,7 @@ impl<T: Real> Forest<T> {
                 advance::<T, C>(&self.nodes, &mut at, &lanes, root.depth);
                 ends.extend_from_slice(&at[..count]);
             }
-            self.take_all(tree, root, aggregate, scores, has, ends);
+            self.take_all(tree, aggregate, scores, has, ends);
         }
     }
 
@@ -128,7 +128,6 @@ impl<T: Real> Forest<T> {
     fn take_all(
         &self,
         tree: usize,
-        _: &Root,
         aggregate: Aggregate,
         scores: &mut [T],
         has: &mut [bool],
