@@ -250,3 +250,51 @@ pub fn swagger_generation() {
         message(&reply)
     );
 }
+
+/// `keys` with one of its two parts missing or empty.
+pub fn missing_keys() {
+    let server = Server::start();
+    for keys in [
+        json!({"primary": "only"}),
+        json!({"secondary": "only"}),
+        json!({"primary": "a key", "secondary": ""}),
+    ] {
+        let mut package = packages::pass_through(&["x"]);
+        package["properties"]["keys"] = keys;
+        assert_fault(
+            &refused(&server, &package),
+            bad_argument::missing_keys().at("keys"),
+        );
+    }
+    let mut package = packages::pass_through(&["x"]);
+    package["properties"]["keys"] = json!({"primary": "first key", "secondary": "second key"});
+    let service = server.deploy("keyed", &package);
+    assert_eq!(
+        (service.primary.as_str(), service.secondary.as_str()),
+        ("first key", "second key")
+    );
+    assert_eq!(service.score_x(1.0).status, 200);
+}
+
+/// More calls at once than the installation allows to any endpoint.
+pub fn too_many_concurrent_calls() {
+    let server = Server::start();
+    let mut package = packages::pass_through(&["x"]);
+    package["properties"]["realtimeConfiguration"] = json!({"maxConcurrentCalls": 201});
+    assert_fault(
+        &refused(&server, &package),
+        bad_argument::web_service_too_many_concurrent_request_requirement("200")
+            .at("realtimeConfiguration/maxConcurrentCalls"),
+    );
+}
+
+/// Another package type than `Graph`.
+pub fn web_service_type_invalid() {
+    let server = Server::start();
+    let mut package = packages::pass_through(&["x"]);
+    package["properties"]["packageType"] = json!("Code");
+    assert_fault(
+        &refused(&server, &package),
+        bad_argument::web_service_type_invalid("Graph"),
+    );
+}

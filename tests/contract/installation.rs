@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::support::{Request, Server, Setup, assert_fault, one_x, onnx, packages};
 
-/// The ledger cannot be written: another process holds it, and then the disk is full.
+/// The ledger cannot be written: another process holds it. (A full disk: `end_to_end`.)
 pub fn failed_storing_web_service() {
     let server = Server::start();
     let model = server.upload(&onnx::linear(&[2.0], 1.0));

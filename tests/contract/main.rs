@@ -42,6 +42,7 @@ provocations! {
     "BadArgument.DataTypeNotSupported" => deploys::data_type_not_supported;
     "BadArgument.InvalidInputNames" => calls::invalid_input_names;
     "BadArgument.InvalidQueryParameter" => calls::invalid_query_parameter;
+    "BadArgument.MissingKeys" => deploys::missing_keys;
     "BadArgument.MissingRequestInput" => calls::missing_request_input;
     "BadArgument.MissingRequiredGlobalParameters" => parameters::missing_required_global_parameters;
     "BadArgument.MissingWebServiceId" => lookups::missing_web_service_id;
@@ -51,6 +52,8 @@ provocations! {
     "BadArgument.UnexpectedParameter" => parameters::unexpected_parameter;
     "BadArgument.UserParameterInvalid" => parameters::user_parameter_invalid;
     "BadArgument.WebServiceIdInvalid" => lookups::web_service_id_invalid;
+    "BadArgument.WebServiceTooManyConcurrentRequestRequirement" => deploys::too_many_concurrent_calls;
+    "BadArgument.WebServiceTypeInvalid" => deploys::web_service_type_invalid;
     "BadUserArgument.InputMismatchError" => calls::input_mismatch_error;
     "BadUserArgument.InputParseError" => calls::input_parse_error;
     "BadUserArgument.MissingRequiredGlobalParameters" => parameters::mode_parameter_missing;
@@ -100,6 +103,9 @@ provocations! {
     "GatewayTimeout.BackendInitializationTimeout" => containers::backend_initialization_timeout;
     "GatewayTimeout.BackendScoreTimeout" => containers::backend_score_timeout;
 }
+
+/// How long `pending.txt` may be. Lower it with every name that leaves the list.
+const MOST_PENDING: usize = 49;
 
 /// The root of the repository.
 fn root() -> PathBuf {
@@ -155,6 +161,11 @@ fn every_row_is_provoked_or_pending() {
         .filter(|n| !names.contains(*n))
         .collect();
     assert!(strangers.is_empty(), "not in the catalogue: {strangers:?}");
+    assert!(
+        pending.len() <= MOST_PENDING,
+        "the list may only shrink: {} names are pending",
+        pending.len()
+    );
     println!(
         "{} of 115 provoked, {} pending",
         provoked.len(),
@@ -162,34 +173,63 @@ fn every_row_is_provoked_or_pending() {
     );
 }
 
-/// A provoked row is raised by code of ours outside the table: its constructor (or, for a class
-/// without rows, its class) is named in some crate's sources.
+/// A provoked row is raised by code of ours outside the table: some file's code (no comment, no
+/// test) names its constructor together with the constructor's module or, for a class without
+/// rows, the class.
 #[test]
 fn every_provoked_row_is_raised() {
-    let mut sources = String::new();
+    let mut files = Vec::new();
     for entry in walk(&root().join("crates")) {
         let path = entry.to_string_lossy();
-        let table = ["catalogue.rs", "table.rs", "extensions.rs"]
-            .iter()
-            .any(|t| path.ends_with(t));
-        if path.ends_with(".rs") && path.contains("/src/") && !table {
-            sources.push_str(&std::fs::read_to_string(&entry).expect("a source file"));
+        let table = [
+            "catalogue.rs",
+            "table.rs",
+            "extensions.rs",
+            "tests.rs",
+            "testing.rs",
+        ];
+        if !path.ends_with(".rs")
+            || !path.contains("/src/")
+            || table.iter().any(|t| path.ends_with(t))
+        {
+            continue;
         }
+        let text = std::fs::read_to_string(&entry).expect("a source file");
+        let code = text
+            .split("#[cfg(test)]\nmod tests {")
+            .next()
+            .unwrap_or_default();
+        let code: Vec<_> = code
+            .lines()
+            .filter(|line| !line.trim_start().starts_with("//"))
+            .collect();
+        files.push(code.join("\n"));
     }
     let missing: Vec<_> = PROVOKED
         .iter()
-        .filter(|name| match name.split_once('.') {
-            // Five codes stand under two classes, so the class's module has to be named as well.
-            Some((class, code)) => {
-                !sources.contains(&snake(code)) || !sources.contains(&snake(class))
-            }
-            None => !sources.contains(&format!("Class::{name}")),
+        .filter(|name| {
+            !files.iter().any(|code| match name.split_once('.') {
+                Some((class, row)) => {
+                    let (class, row) = (snake(class), snake(row));
+                    code.contains(&format!("{class}::{row}"))
+                        || (code.contains(&format!("{class}::{{")) && contains_word(code, &row))
+                        || (code.contains(&format!("{class},")) && contains_word(code, &row))
+                }
+                None => code.contains(&format!("Class::{name}")),
+            })
         })
         .collect();
     assert!(
         missing.is_empty(),
         "provoked by a test but raised nowhere: {missing:?}"
     );
+}
+
+/// Whether `word` stands in `text`, not as a part of a longer one.
+fn contains_word(text: &str, word: &str) -> bool {
+    let part = |c: char| c.is_alphanumeric() || c == '_';
+    text.match_indices(word)
+        .any(|(at, _)| !text[..at].ends_with(part) && !text[at + word.len()..].starts_with(part))
 }
 
 fn walk(dir: &Path) -> Vec<PathBuf> {

@@ -44,6 +44,7 @@ fn a_kill_in_the_middle_of_a_deploy_leaves_old_or_new() {
         random ^= random >> 7;
         random ^= random << 17;
         let delay = Duration::from_micros(random % 60_000);
+        let mut acknowledged = false;
         std::thread::scope(|scope| {
             let pid = server.child.id() as i32;
             scope.spawn(move || {
@@ -51,10 +52,11 @@ fn a_kill_in_the_middle_of_a_deploy_leaves_old_or_new() {
                 // SAFETY: our own child, waited for only after this thread.
                 unsafe { libc::kill(pid, libc::SIGKILL) };
             });
-            let _ = crate::support::Request::new("PUT", &server.arm_path("linear"))
+            acknowledged = crate::support::Request::new("PUT", &server.arm_path("linear"))
                 .bearer(&server.token())
                 .json(&package)
-                .try_send(server.address);
+                .try_send(server.address)
+                .is_ok_and(|reply| reply.status == 200);
         });
         server.child.wait().unwrap();
         server.start_again();
@@ -73,6 +75,10 @@ fn a_kill_in_the_middle_of_a_deploy_leaves_old_or_new() {
         assert!(
             value == old || value == new,
             "round {round}: {value} is neither {old} nor {new}"
+        );
+        assert!(
+            !acknowledged || value == new,
+            "round {round}: a deploy that was answered is lost"
         );
         if value == new {
             current = next;

@@ -2,7 +2,9 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Connection, Request, SUBSCRIPTION, Server, Setup, one_x, onnx, packages};
+use crate::support::{
+    Connection, Request, SUBSCRIPTION, Server, Setup, one_x, onnx, packages, until,
+};
 
 /// A service of one text and two number columns that gives back what it gets, and the sum.
 fn deploy_two(server: &Server) -> crate::support::Service {
@@ -352,4 +354,104 @@ fn every_size_of_a_request_has_its_limit() {
         status(r#"{"Inputs":{"input1":[{"x":1}]},"More":[[[[[[[[1]]]]]]]]}"#),
         refused
     );
+}
+
+#[test]
+fn http_2_is_spoken_with_and_without_tls() {
+    let curl = |arguments: &[&str]| {
+        let output = std::process::Command::new("curl").args(arguments).output();
+        output
+            .ok()
+            .map(|o| String::from_utf8_lossy(&o.stdout).into_owned())
+    };
+    if !curl(&["--version"]).is_some_and(|v| v.contains("HTTP2")) {
+        println!("skipped: no curl that speaks HTTP/2");
+        return;
+    }
+    let write = [
+        "-sS",
+        "-o",
+        "/dev/null",
+        "-w",
+        "%{http_version} %{http_code}",
+    ];
+    let plain = Server::start();
+    let service = plain.deploy_linear("linear");
+    let url = format!("http://{}{}?api-version=2.0", plain.address, service.path());
+    let key = format!("Authorization: Bearer {}", service.primary);
+    let body = one_x(1.0).to_string();
+    let mut arguments = write.to_vec();
+    arguments.extend(["--http2-prior-knowledge", "-H", &key, "-d", &body, &url]);
+    assert_eq!(curl(&arguments).as_deref(), Some("2 200"));
+
+    let secure = Setup::default()
+        .config("[tls]\nmode = \"self-signed\"")
+        .start();
+    let ca = secure.data().join("tls/self-signed.pem");
+    let ca = ca.to_string_lossy();
+    let url = format!("https://{}/livez", secure.address);
+    for (version, expected) in [("--http2", "2 200"), ("--http1.1", "1.1 200")] {
+        let mut arguments = write.to_vec();
+        arguments.extend([version, "--cacert", &ca, &url]);
+        assert_eq!(curl(&arguments).as_deref(), Some(expected), "{version}");
+    }
+}
+
+#[test]
+fn urls_in_replies_begin_as_the_operator_says() {
+    let server = Setup::default()
+        .config("public_url = \"https://ml.example.com\"")
+        .start();
+    let service = server.deploy_linear("linear");
+    let view = Request::new("GET", "/umpire/v1/services/linear")
+        .bearer(&server.token())
+        .send(server.address)
+        .json();
+    for member in ["scoring_url", "swagger_url"] {
+        let url = view[member].as_str().unwrap();
+        assert!(url.starts_with("https://ml.example.com/"), "{url}");
+    }
+    let path = format!(
+        "/workspaces/{}/services/{}/swagger.json",
+        service.workspace, service.endpoint
+    );
+    // Nobody else's word for it counts: no proxy is trusted here.
+    let document = Request::new("GET", &path)
+        .header("X-Forwarded-Host", "elsewhere.example.com")
+        .send(server.address)
+        .json();
+    assert_eq!(document["host"], "ml.example.com");
+    assert_eq!(document["schemes"], json!(["https"]));
+}
+
+#[test]
+fn answers_that_nobody_takes_are_held_within_the_budget() {
+    let server = Setup::default()
+        .config("[limits]\nbuffered_bytes = \"48MiB\"")
+        .start();
+    // A short request with a long answer: the column's name stands in every row of it.
+    let name = "n".repeat(250);
+    let service = server.deploy("wide", &packages::pass_through(&[&name]));
+    let rows = vec![json!([1]); 60_000];
+    let body = json!({"Inputs": {"input1": {"ColumnNames": name, "Values": rows}}});
+    let mut request = service.request(&body);
+    request.target.push_str("&format=swagger");
+    let idle: Vec<_> = (0..5)
+        .map(|_| {
+            let mut connection = Connection::open(server.address).unwrap();
+            connection.send(&request).unwrap();
+            connection
+        })
+        .collect();
+    let mut reply = request.send(server.address);
+    until("the budget is spent", || {
+        reply = request.send(server.address);
+        reply.status != 200
+    });
+    let low = faults::Fault::bare(faults::Class::InternalErrorSystemLowOnMemory);
+    crate::support::assert_fault(&reply, low);
+    drop(idle);
+    until("the budget comes back", || {
+        request.send(server.address).status == 200
+    });
 }

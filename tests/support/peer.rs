@@ -1,10 +1,10 @@
 //! A container that is not ours: it speaks the protocol as far as it must, and breaks it in one
 //! way. The failure matrix puts it in the place of the real one (`containers.command`).
 //!
-//! `peer MODE`, where MODE is what it does at a call: `version` (refuses the set-up, being of
-//! another version), `revision` and `token` (refuses the call), `status` (answers with a status
-//! that nobody knows), `code` (answers with a fault that nobody knows), `exit` (ends with status
-//! 42), `never-ready` (never finishes loading).
+//! `peer MODE`: `version` (is of another protocol version), `revision` (holds another revision than
+//! it is asked for), `token` (refuses the token of each call), `status` (answers with a status that
+//! nobody knows), `code` (answers with a fault that nobody knows), `exit` (ends with status 42),
+//! `never-ready` (never finishes loading).
 
 #![expect(
     clippy::disallowed_methods,
@@ -44,6 +44,18 @@ fn main() {
         }]);
         peer.wait_for_end();
     }
+    if mode == "revision" {
+        // It holds what it was started with long ago, and says so.
+        let own = Identity {
+            revision: [7; 16],
+            ..identity
+        };
+        peer.send(&[Frame::Hello {
+            identity: own,
+            confinement: "none",
+        }]);
+        peer.wait_for_end();
+    }
     peer.send(&[Frame::Hello {
         identity,
         confinement: "none",
@@ -70,10 +82,6 @@ fn main() {
     while let Some(frame) = peer.next() {
         let Owned::Call(id) = frame else { continue };
         match mode.as_str() {
-            "revision" => peer.send(&[Frame::Refused {
-                id,
-                reason: Refusal::Revision as u8,
-            }]),
             "token" => peer.send(&[Frame::Refused {
                 id,
                 reason: Refusal::Token as u8,

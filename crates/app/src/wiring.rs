@@ -163,10 +163,10 @@ impl Server {
         let address = listener
             .local_addr()
             .map_err(|e| Failure::StartText(format!("the listener has no address: {e}")))?;
-        if !is_private(address.ip()) && tls.is_none() {
+        if !is_loopback(address.ip()) && tls.is_none() {
             tracing::warn!(
                 %address,
-                "listening on a public address without TLS: keys travel in the open"
+                "listening without TLS where others can reach it: keys travel in the open"
             );
         }
         let edge = Edge::new(
@@ -176,7 +176,7 @@ impl Server {
                 store,
                 telemetry: telemetry.clone(),
             },
-            edge_options(settings, tls, descriptors),
+            edge_options(settings, tls, connections(settings, descriptors)),
         );
         let url = format!("{scheme}://{}", reachable(address));
         let files = Files {
@@ -327,6 +327,7 @@ fn host_options(settings: &Settings) -> HostOptions {
         min_free_memory_mb: megabytes(settings.container_min_free_memory.0),
         stop_grace: settings.container_stop_grace.0,
         max_body: saturated(settings.limit_body.0),
+        max_reply: saturated(settings.limit_reply.0),
         limits: tables::Limits {
             rows: settings.limit_rows,
             columns: settings.limit_columns,
@@ -340,7 +341,7 @@ fn host_options(settings: &Settings) -> HostOptions {
 fn edge_options(
     settings: &Settings,
     tls: Option<Arc<rustls::ServerConfig>>,
-    descriptors: usize,
+    max_connections: usize,
 ) -> edge::Options {
     edge::Options {
         public_url: settings.public_url.as_ref().map(|url| url.0.clone()),
@@ -356,12 +357,30 @@ fn edge_options(
         head_time: settings.limit_head_time.0,
         idle_time: settings.limit_idle_time.0,
         write_time: settings.limit_write_time.0,
-        // What is left of the descriptors is for containers, models and the ledger.
-        max_connections: settings
-            .limit_connections
-            .clamp(1, (descriptors / 2).max(1)),
+        max_connections,
         tls,
     }
+}
+
+/// The connections that may be open at once: what the settings allow, as far as descriptors do.
+fn connections(settings: &Settings, descriptors: usize) -> usize {
+    let wanted = settings.limit_connections;
+    let possible = affordable(wanted, descriptors);
+    if possible < wanted {
+        tracing::warn!(
+            wanted,
+            possible,
+            descriptors,
+            "limits.connections is more than the limit of open descriptors allows"
+        );
+    }
+    possible
+}
+
+/// As many of the wanted connections, at least one, as half of the descriptors can hold: the other
+/// half is for containers, models and the ledger.
+fn affordable(wanted: usize, descriptors: usize) -> usize {
+    wanted.clamp(1, (descriptors / 2).max(1))
 }
 
 /// Allows as many open descriptors as the system lets this process have: a connection takes one,
@@ -388,12 +407,9 @@ async fn bind(listen: &str) -> Result<TcpListener, Failure> {
         .map_err(|e| Failure::StartText(format!("cannot listen on {listen}: {e}")))
 }
 
-/// Whether an address is reached from this machine or its private networks only.
-fn is_private(address: IpAddr) -> bool {
-    match address.to_canonical() {
-        IpAddr::V4(a) => a.is_loopback() || a.is_private() || a.is_link_local(),
-        IpAddr::V6(a) => a.is_loopback() || a.is_unique_local() || a.is_unicast_link_local(),
-    }
+/// Whether an address is reached from this machine only.
+fn is_loopback(address: IpAddr) -> bool {
+    address.to_canonical().is_loopback()
 }
 
 /// The address by which this machine reaches a listener: one that listens everywhere is reached
@@ -460,20 +476,30 @@ mod tests {
     use super::*;
 
     #[test]
-    fn private_and_public_addresses() {
-        for private in [
-            "127.0.0.1",
+    fn only_loopback_is_out_of_the_reach_of_others() {
+        for own in ["127.0.0.1", "127.8.9.10", "::1", "::ffff:127.0.0.1"] {
+            assert!(is_loopback(own.parse().unwrap()), "{own}");
+        }
+        for reached in [
+            "0.0.0.0",
+            "::",
             "10.1.2.3",
             "192.168.1.1",
-            "::1",
+            "169.254.1.1",
             "fd00::1",
-            "::ffff:127.0.0.1",
+            "8.8.8.8",
+            "2001:db8::1",
         ] {
-            assert!(is_private(private.parse().unwrap()), "{private}");
+            assert!(!is_loopback(reached.parse().unwrap()), "{reached}");
         }
-        for public in ["0.0.0.0", "8.8.8.8", "::", "2001:db8::1"] {
-            assert!(!is_private(public.parse().unwrap()), "{public}");
-        }
+    }
+
+    #[test]
+    fn connections_leave_half_of_the_descriptors() {
+        assert_eq!(affordable(100, 1024), 100);
+        assert_eq!(affordable(4096, 1024), 512);
+        assert_eq!(affordable(0, 1024), 1);
+        assert_eq!(affordable(4096, 1), 1);
     }
 
     #[test]

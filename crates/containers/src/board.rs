@@ -4,7 +4,8 @@
 //! read: *this call has begun* (written by the container; the host needs it when the container is
 //! dead or a budget is spent) and *nobody waits for this call* (written by the host; the
 //! container's threads may all be busy running). Each call has a place, the lower half of its id;
-//! a place holds the id of the call that began last and of the one cancelled last.
+//! a place holds the id of the call that began last and of the one cancelled last. Ids recur after
+//! 65536 calls at a place, so the host clears the place before it hands over a call.
 //!
 //! The memory is sealed against changes of its size, so that a container cannot make the host
 //! fault by shrinking it. What a container writes is only ever compared.
@@ -113,6 +114,16 @@ impl Board {
         Some(unsafe { &*self.memory.as_ptr().add(row * self.calls + place) })
     }
 
+    /// Host: nothing is known of the call that is given this id next. Called before the container
+    /// hears of the id, so that both sides' later notes stand.
+    pub fn clear(&self, id: u32) {
+        for row in 0..2 {
+            if let Some(cell) = self.cell(id, row) {
+                cell.store(0, Ordering::Release);
+            }
+        }
+    }
+
     /// Container: this call runs now.
     pub fn begin(&self, id: u32) {
         if let Some(cell) = self.cell(id, 0) {
@@ -170,6 +181,9 @@ mod tests {
         assert!(host.has_begun(id) && container.is_cancelled(id));
         // The next call at the place starts afresh.
         assert!(!host.has_begun(call_id(2, 8)));
+        // And so does one that is given the same id again.
+        host.clear(id);
+        assert!(!host.has_begun(id) && !container.is_cancelled(id));
         // Ids beyond the board are nobody's.
         container.begin(call_id(3, 0));
         assert!(!host.has_begun(call_id(3, 0)));

@@ -58,6 +58,15 @@ pub const STATUS_FAULT: u16 = 1;
 /// `Reply.status`: the call was stopped (cancelled, or its budget was spent); nothing follows.
 pub const STATUS_STOPPED: u16 = 2;
 
+/// The longest answer of a status, in bytes, where `max_reply` is the limit. A fault may always
+/// fill a frame, so that the one which says that an answer is too long fits under any limit.
+pub fn longest_reply(status: u16, max_reply: usize) -> usize {
+    match status {
+        STATUS_FAULT => max_reply.max(MAX_PAYLOAD),
+        _ => max_reply,
+    }
+}
+
 /// Why a container refuses a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]

@@ -29,6 +29,8 @@ pub(crate) struct SetupDocument {
     pub heartbeat_ms: u64,
     /// The longest body, in bytes.
     pub max_body: u32,
+    /// The longest answer, in bytes.
+    pub max_reply: u32,
     /// What a request may hold.
     pub limits: RequestLimits,
     /// The user and group to become where the container starts as root.

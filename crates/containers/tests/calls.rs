@@ -203,3 +203,42 @@ async fn a_spent_budget_is_told_by_whether_the_call_had_begun() {
     );
     bench.end().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_over_the_limit_fails_its_call_alone() {
+    let bench = Bench::with_service(HostOptions {
+        max_reply: 5_000,
+        ..options()
+    });
+    let pid = bench.call(1, "pid").await.unwrap();
+    let (other, fault) = tokio::join!(bench.call(1, "sleep 50"), bench.call(1, "long 5000"));
+    assert_eq!(other.unwrap(), "did sleep 50");
+    let fault = fault.unwrap_err();
+    assert_eq!(fault.name(), "BadArgument.RequestBodyInvalid");
+    let cause = fault.cause().unwrap_or_default();
+    assert!(cause.contains("5000 bytes"), "{cause}");
+    // One that needs several frames, and so credit.
+    assert_eq!(
+        bench.fails(1, "long 1000000").await,
+        "BadArgument.RequestBodyInvalid"
+    );
+    assert_eq!(bench.call(1, "long 4000").await.unwrap().len(), 4000);
+    assert_eq!(bench.call(1, "pid").await.unwrap(), pid);
+    bench.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn under_the_least_limit_of_answers_a_call_still_gets_its_fault() {
+    let bench = Bench::with_service(HostOptions {
+        max_reply: 0,
+        ..options()
+    });
+    for action in ["hello", "pid"] {
+        assert_eq!(
+            bench.fails(1, action).await,
+            "BadArgument.RequestBodyInvalid"
+        );
+    }
+    assert_eq!(bench.pids().len(), 1);
+    bench.end().await;
+}

@@ -314,3 +314,21 @@ async fn a_call_that_goes_away_while_it_waits_leaves_nothing() {
     assert!(text.contains("calls_waiting 0"), "{text}");
     bench.end().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn calls_of_a_removed_endpoint_leave_no_pool() {
+    let bench = Bench::with_service(options());
+    bench.call(1, "hello").await.unwrap();
+    bench.store(2, stored(&package("echo")));
+    bench.call(2, "hello").await.unwrap();
+    // As after a call that found its endpoint just before the deletion.
+    bench.remove(1);
+    bench.host.remove([1; 16]).await;
+    assert_eq!(bench.fails(1, "late").await, "NotFound.WebServiceNotFound");
+    until("its pool is gone", || bench.host.status().len() == 1).await;
+    assert_eq!(bench.call(2, "again").await.unwrap(), "did again");
+    // Deployed anew, it is served.
+    bench.store(1, stored(&package("echo")));
+    assert_eq!(bench.call(1, "hello").await.unwrap(), "did hello");
+    bench.end().await;
+}

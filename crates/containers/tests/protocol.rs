@@ -92,7 +92,7 @@ impl Peer {
     fn set_up(&mut self, identity: Identity, compute_threads: u32) {
         let document = json!({
             "label": "a", "resources": [], "calls": 20, "compute_threads": compute_threads,
-            "heartbeat_ms": 100, "max_body": 10_000_000,
+            "heartbeat_ms": 100, "max_body": 10_000_000, "max_reply": 10_000_000,
             "limits": {"rows": 100, "columns": 100, "cell_bytes": 10_000_000, "depth": 32},
             "run_as": null,
         });

@@ -8,6 +8,7 @@ use manage::{ApiVersion, Page, Principal, ServiceView};
 use store::ResourceName;
 use wire::arm_2017_01_01::{RESOURCE_TYPE, WebService, WebServiceKeys, WebServiceList};
 
+use crate::body;
 use crate::extract;
 use crate::reply::Reply;
 use crate::stack::Call;
@@ -29,7 +30,7 @@ pub(crate) async fn put(call: &mut Call<'_>) -> Result<Reply, Fault> {
     let mut buffer = scorer.reserve_buffer(0)?;
     let body = call
         .body
-        .whole(limit, deadline, |bytes| buffer.cover(bytes))
+        .whole(limit, deadline, |bytes| buffer.cover(bytes), body::late)
         .await?;
     let deployed = call.gateway.manager.deploy(&principal, name, body).await?;
     let status = match deployed.created {

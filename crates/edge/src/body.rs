@@ -5,7 +5,7 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
-use faults::{Fault, bad_argument, request_timeout};
+use faults::{Class, Fault, bad_argument, request_timeout};
 use http_body_util::BodyExt as _;
 use hyper::body::{Body as _, Incoming};
 
@@ -84,12 +84,13 @@ impl RequestBody {
     }
 
     /// The whole body, at most `limit` bytes, by `deadline`. `cover` is asked before bytes are
-    /// kept, with their number in all.
+    /// kept, with their number in all; `late` makes the fault of a body that is too slow.
     pub(crate) async fn whole(
         &mut self,
         limit: usize,
         deadline: Instant,
         mut cover: impl FnMut(usize) -> Result<(), Fault>,
+        late: fn() -> Fault,
     ) -> Result<Bytes, Fault> {
         self.check_declared(limit)?;
         let reading = async {
@@ -125,9 +126,9 @@ impl RequestBody {
                 rest.freeze()
             })
         };
-        by(deadline, reading).await.unwrap_or_else(|| {
-            Err(request_timeout::score_request_timeout().because("the body did not arrive in time"))
-        })
+        by(deadline, reading)
+            .await
+            .unwrap_or_else(|| Err(late().because("the body did not arrive in time")))
     }
 
     /// Whether more of the body is unread than will be drained, so that the connection closes.
@@ -180,6 +181,12 @@ async fn by<T>(deadline: Instant, future: impl Future<Output = T>) -> Option<T> 
         Some(value) => Some(value),
         None => tokio::time::timeout_at(deadline.into(), future).await.ok(),
     }
+}
+
+/// A body that does not arrive in time, where the call is none of scoring: the row of that class
+/// is about those.
+pub(crate) fn late() -> Fault {
+    Fault::bare(Class::RequestTimeout)
 }
 
 fn too_large(limit: usize) -> Fault {

@@ -28,11 +28,13 @@ pub(crate) struct Limits {
 /// What a connection is doing; shared by its bytes and its calls.
 pub(crate) struct Activity {
     start: Instant,
-    /// Calls under way.
+    /// Calls under way, until hyper has taken all of their reply.
     calls: AtomicU32,
+    /// Those of them whose reply is there.
+    replies: AtomicU32,
     /// Microseconds after `start` at which the head under way began, plus one; 0 for none.
     head: AtomicU64,
-    /// Microseconds after `start` at which the last call ended.
+    /// Microseconds after `start` at which something went out: a call ended, a reply moved on.
     idle: AtomicU64,
 }
 
@@ -41,6 +43,7 @@ impl Activity {
         Arc::new(Activity {
             start: Instant::now(),
             calls: AtomicU32::new(0),
+            replies: AtomicU32::new(0),
             head: AtomicU64::new(1),
             idle: AtomicU64::new(0),
         })
@@ -51,10 +54,17 @@ impl Activity {
     }
 
     /// A request's head is complete; its call ends with the guard.
-    pub(crate) fn begin(&self) -> ActivityGuard<'_> {
+    pub(crate) fn begin(self: &Arc<Self>) -> ActivityGuard {
         self.calls.fetch_add(1, Relaxed);
         self.head.store(0, Relaxed);
-        ActivityGuard(self)
+        ActivityGuard {
+            activity: self.clone(),
+            replying: false,
+        }
+    }
+
+    fn moved(&self) {
+        self.idle.store(self.now(), Relaxed);
     }
 
     fn bytes_arrived(&self) {
@@ -64,12 +74,35 @@ impl Activity {
     }
 }
 
-pub(crate) struct ActivityGuard<'a>(&'a Activity);
+/// A call under way: first being answered, then its reply being taken.
+pub(crate) struct ActivityGuard {
+    activity: Arc<Activity>,
+    replying: bool,
+}
 
-impl Drop for ActivityGuard<'_> {
+impl ActivityGuard {
+    /// The reply is there, and is now for the client to take.
+    pub(crate) fn reply(&mut self) {
+        if !self.replying {
+            self.replying = true;
+            self.activity.moved();
+            self.activity.replies.fetch_add(1, Relaxed);
+        }
+    }
+
+    /// A piece of the reply was taken, and it was not the last.
+    pub(crate) fn piece_taken(&self) {
+        self.activity.moved();
+    }
+}
+
+impl Drop for ActivityGuard {
     fn drop(&mut self) {
-        self.0.idle.store(self.0.now(), Relaxed);
-        self.0.calls.fetch_sub(1, Relaxed);
+        self.activity.moved();
+        if self.replying {
+            self.activity.replies.fetch_sub(1, Relaxed);
+        }
+        self.activity.calls.fetch_sub(1, Relaxed);
     }
 }
 
@@ -104,20 +137,28 @@ impl<S> Watched<S> {
         }
     }
 
-    /// When the connection ends unless something happens; `None` while a call is under way.
+    /// When the connection ends unless something happens; `None` while a call is under way and
+    /// its client takes what there is.
     fn deadline(&self) -> Option<Instant> {
         let activity = &self.activity;
         let stalled = self.stalled.map(|since| since + self.limits.write);
-        if activity.calls.load(Relaxed) > 0 {
-            return stalled;
-        }
         let at = |us: u64| activity.start + Duration::from_micros(us);
-        let waiting = match activity.head.load(Relaxed) {
-            0 => at(activity.idle.load(Relaxed)) + self.limits.idle,
-            _ if self.http2 == Some(true) => at(activity.idle.load(Relaxed)) + self.limits.idle,
-            since => at(since - 1) + self.limits.head,
-        };
-        Some(stalled.map_or(waiting, |s| s.min(waiting)))
+        let moved = at(activity.idle.load(Relaxed));
+        let http2 = self.http2 == Some(true);
+        if activity.calls.load(Relaxed) > 0 {
+            // A client of HTTP/2 can withhold its window and read on, so that no write stalls.
+            let withheld = http2 && activity.replies.load(Relaxed) > 0;
+            let withheld = withheld.then(|| moved + self.limits.write);
+            return stalled.into_iter().chain(withheld).min();
+        }
+        match activity.head.load(Relaxed) {
+            since if since > 0 && !http2 => {
+                let head = at(since - 1) + self.limits.head;
+                Some(stalled.map_or(head, |stalled| stalled.min(head)))
+            }
+            // The end of a reply, which hyper has taken and the client has not, is not idleness.
+            _ => Some(stalled.unwrap_or(moved + self.limits.idle)),
+        }
     }
 
     /// Asked whenever the connection waits: an error once a limit has passed.
@@ -177,7 +218,9 @@ impl<S: Unpin> Watched<S> {
         result: Poll<io::Result<T>>,
     ) -> Poll<io::Result<T>> {
         if result.is_ready() {
-            self.stalled = None;
+            if self.stalled.take().is_some() {
+                self.activity.moved();
+            }
             return result;
         }
         self.stalled.get_or_insert_with(Instant::now);
@@ -312,5 +355,49 @@ mod tests {
         let error = server.write_all(b"more than fits").await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
         assert_eq!(start.elapsed().as_secs(), 60);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_end_of_a_reply_that_is_taken_slowly_is_not_idleness() {
+        let (mut client, mut server, activity) = watched(4);
+        drop(activity.begin());
+        let reader = tokio::spawn(async move {
+            let mut taken = 0;
+            let mut buf = [0; 4];
+            while taken < 40 {
+                tokio::time::sleep(Duration::from_secs(50)).await;
+                taken += client.read(&mut buf).await.unwrap();
+            }
+            client
+        });
+        server.write_all(&[7; 40]).await.unwrap();
+        // All is written; from its last move on the connection is idle.
+        let end = ends_after(&mut server).await;
+        assert!((75..=85).contains(&end), "{end}");
+        reader.abort();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_reply_that_an_http2_client_never_takes_ends_the_connection() {
+        let (mut client, mut server, activity) = watched(64);
+        client.write_all(b"PRI * HTTP/2.0").await.unwrap();
+        let mut call = activity.begin();
+        call.reply();
+        let end = ends_after(&mut server).await;
+        assert!((60..=70).contains(&end), "{end}");
+
+        let (mut client, mut server, activity) = watched(64);
+        client.write_all(b"PRI * HTTP/2.0").await.unwrap();
+        let mut call = activity.begin();
+        call.reply();
+        let taking = tokio::spawn(async move {
+            for _ in 0..10 {
+                tokio::time::sleep(Duration::from_secs(50)).await;
+                call.piece_taken();
+            }
+        });
+        let end = ends_after(&mut server).await;
+        assert!((575..=585).contains(&end), "{end}");
+        taking.await.unwrap();
     }
 }

@@ -18,6 +18,7 @@ mod reply;
 mod request_id;
 mod routes;
 mod score;
+mod sending;
 mod server;
 mod stack;
 mod tls;
@@ -49,7 +50,7 @@ pub struct Options {
     pub definition_limit: usize,
     /// The largest blob, in bytes.
     pub blob_limit: u64,
-    /// The time for a scoring or management body to arrive.
+    /// The time for a scoring or management body to arrive; how long a blob's may bring nothing.
     pub body_time: Duration,
     /// The time for a scoring call, from its head to its reply.
     pub score_time: Duration,

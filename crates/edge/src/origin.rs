@@ -89,7 +89,7 @@ pub(crate) fn base_url(
             Some(p) if p.eq_ignore_ascii_case("http") => scheme = "http",
             _ => {}
         }
-        host = through.or(host);
+        host = through.filter(|h| is_host(h)).or(host);
     }
     match host.filter(|h| is_host(h)) {
         Some(host) => format!("{scheme}://{host}"),
@@ -103,11 +103,11 @@ fn own_host<'h>(headers: &'h HeaderMap, uri: &'h Uri) -> Option<&'h str> {
         .or_else(|| text(headers, &HOST))
 }
 
-/// Protocol and host of the first hop that a proxy tells of: `Forwarded` (RFC 7239), else the
-/// `X-Forwarded-` headers.
+/// Protocol and host of the last hop that a proxy tells of: `Forwarded` (RFC 7239), else the
+/// `X-Forwarded-` headers. What stands before that one may be the caller's own, since proxies
+/// append.
 fn forwarded(headers: &HeaderMap) -> (Option<&str>, Option<&str>) {
-    if let Some(value) = text(headers, &FORWARDED) {
-        let hop = value.split(',').next().unwrap_or_default();
+    if let Some(hop) = last(headers, &FORWARDED) {
         let (mut proto, mut host) = (None, None);
         for pair in hop.split(';') {
             let Some((name, value)) = pair.trim().split_once('=') else {
@@ -122,8 +122,17 @@ fn forwarded(headers: &HeaderMap) -> (Option<&str>, Option<&str>) {
         }
         return (proto, host);
     }
-    let first = |name| text(headers, name).and_then(|v| v.split(',').next().map(str::trim));
-    (first(&FORWARDED_PROTO), first(&FORWARDED_HOST))
+    (
+        last(headers, &FORWARDED_PROTO),
+        last(headers, &FORWARDED_HOST),
+    )
+}
+
+/// The last element of a header's last line; empty where that line is not text.
+fn last<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h str> {
+    let line = headers.get_all(name).iter().next_back()?;
+    let element = line.to_str().unwrap_or_default().rsplit(',').next();
+    element.map(str::trim)
 }
 
 /// Whether a text may stand as the host of a URL: names, addresses, a port; nothing that could
@@ -170,7 +179,7 @@ mod tests {
         let xf = [
             ("host", "inner"),
             ("x-forwarded-proto", "https"),
-            ("x-forwarded-host", "outer.example, other"),
+            ("x-forwarded-host", "evil.example, outer.example"),
         ];
         assert_eq!(base(&xf, &[]), "http://inner");
         assert_eq!(base(&xf, &["192.168.0.0/16"]), "http://inner");
@@ -179,10 +188,44 @@ mod tests {
             ("host", "inner"),
             (
                 "forwarded",
-                "for=1.2.3.4; Proto=https;host=\"f.example\", for=5",
+                "for=5;host=evil.example, for=1.2.3.4; Proto=https;host=\"f.example\"",
             ),
         ];
         assert_eq!(base(&forwarded, &["10.1.2.3"]), "https://f.example");
+    }
+
+    #[test]
+    fn of_what_proxies_append_the_last_counts_and_nothing_before_it() {
+        let trusted = ["10.0.0.0/8"];
+        let lines = [
+            ("host", "inner"),
+            ("x-forwarded-host", "evil.example"),
+            ("x-forwarded-host", "outer.example"),
+        ];
+        assert_eq!(base(&lines, &trusted), "http://outer.example");
+        let lines = [
+            ("host", "inner"),
+            ("forwarded", "proto=https;host=evil.example"),
+            ("forwarded", "for=\"[::1]\";host=outer.example"),
+        ];
+        assert_eq!(base(&lines, &trusted), "http://outer.example");
+        let silent = [
+            ("host", "inner"),
+            ("forwarded", "proto=https;host=evil.example, for=5"),
+        ];
+        assert_eq!(base(&silent, &trusted), "http://inner");
+        let quoted = [
+            ("host", "inner"),
+            (
+                "forwarded",
+                "for=\"a;host=evil.example, for=5;host=f.example",
+            ),
+        ];
+        assert_eq!(base(&quoted, &trusted), "http://f.example");
+        for unusable in ["outer.example, ", "outer.example, a/b"] {
+            let lines = [("host", "inner"), ("x-forwarded-host", unusable)];
+            assert_eq!(base(&lines, &trusted), "http://inner", "{unusable}");
+        }
     }
 
     #[test]

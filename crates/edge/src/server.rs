@@ -185,8 +185,10 @@ async fn http<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
         let shared = shared.clone();
         async move {
             let (gateway, peer, activity) = &*shared;
-            let _busy = activity.begin();
-            Ok::<_, Infallible>(stack::handle(gateway, peer, request).await)
+            let busy = activity.begin();
+            let mut response = stack::handle(gateway, peer, request).await;
+            response.body_mut().watch(busy);
+            Ok::<_, Infallible>(response)
         }
     });
     let mut builder = auto::Builder::new(TokioExecutor::new());

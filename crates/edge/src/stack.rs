@@ -12,7 +12,6 @@ use faults::{Class, Fault, internal_error, request_timeout};
 use futures_util::FutureExt as _;
 use http::header::{CONNECTION, CONTENT_LENGTH, HeaderValue};
 use http::{Method, Request, Response, Version, request};
-use http_body_util::Full;
 use hyper::body::Incoming;
 use telemetry::{AccessLine, CallContext, EndpointMetrics, Outcome, Surface};
 
@@ -21,6 +20,7 @@ use crate::extract;
 use crate::reply::{self, CLIENT_REQUEST_ID, REQUEST_ID, Reply};
 use crate::request_id::RequestId;
 use crate::routes::{self, Matched};
+use crate::sending::Sending;
 use crate::server::Peer;
 use crate::{Gateway, cors, origin};
 
@@ -135,7 +135,7 @@ pub(crate) async fn handle(
     gateway: &Gateway,
     peer: &Peer,
     request: Request<Incoming>,
-) -> Response<Full<Bytes>> {
+) -> Response<Sending> {
     let started = Instant::now();
     let (head, incoming) = request.into_parts();
     let request_id = RequestId::new();
@@ -217,7 +217,7 @@ pub(crate) async fn handle(
     into_response(reply, &head.method)
 }
 
-fn into_response(reply: Reply, method: &Method) -> Response<Full<Bytes>> {
+fn into_response(reply: Reply, method: &Method) -> Response<Sending> {
     let Reply {
         status,
         mut headers,
@@ -229,7 +229,7 @@ fn into_response(reply: Reply, method: &Method) -> Response<Full<Bytes>> {
     } else {
         body
     };
-    let mut response = Response::new(Full::new(body));
+    let mut response = Response::new(Sending::new(body));
     *response.status_mut() = status;
     *response.headers_mut() = headers;
     response

@@ -494,6 +494,70 @@ async fn a_body_that_does_not_come_in_time_is_a_timeout() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_slow_body_of_the_operator_is_a_timeout_that_does_not_speak_of_scoring() {
+    let options = Options {
+        body_time: Duration::from_millis(100),
+        ..Options::default()
+    };
+    let served = served(options).await;
+    let paths = [
+        (
+            "PUT",
+            format!(
+                "/subscriptions/{SUBSCRIPTION}/resourceGroups/default/providers/Microsoft.MachineLearning/webServices/census?api-version=2017-01-01"
+            ),
+        ),
+        ("POST", "/umpire/v1/services/census/keys".to_owned()),
+        (
+            "PUT",
+            format!("/umpire/v1/blobs/{}", store::Sha256::of(b"model")),
+        ),
+    ];
+    for (method, path) in paths {
+        let request = post(&path, &served.token, "{")
+            .replace("POST", method)
+            .replace("content-length: 1", "content-length: 900");
+        let reply = served.send(&request).await;
+        assert_eq!(
+            (reply.status, reply.fault().as_str()),
+            (408, "RequestTimeout"),
+            "{method} {path}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_steady_reader_gets_a_reply_that_takes_longer_than_idleness_may() {
+    let options = Options {
+        idle_time: Duration::from_millis(50),
+        head_time: Duration::from_secs(1),
+        ..Options::default()
+    };
+    // More than the kernel takes off the server's hands.
+    let size = 12 << 20;
+    let mut definition: serde_json::Value = serde_json::from_str(DEFINITION).unwrap();
+    definition["description"] = "x".repeat(size).into();
+    let served = served_with(options, &definition.to_string()).await;
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(64 * 1024).unwrap();
+    let mut stream = socket.connect(served.address).await.unwrap();
+    let request = format!(
+        "GET /workspaces/{}/services/{}/swagger.json HTTP/1.1\r\nhost: h\r\n\r\n",
+        served.workspace, served.endpoint
+    );
+    stream.write_all(request.as_bytes()).await.unwrap();
+    // The connection's limits are looked at once a second: the reading lasts for some of those.
+    let mut taken = 0;
+    let mut buffer = vec![0; 32 * 1024];
+    while taken < size {
+        tokio::time::sleep(Duration::from_millis(8)).await;
+        let read = stream.read(&mut buffer).await.unwrap();
+        assert!(read > 0, "cut after {taken} bytes");
+        taken += read;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_encoding_or_type_that_is_not_json_is_refused() {
     let served = served(Options::default()).await;
     for header in ["content-encoding: gzip", "content-type: application/xml"] {

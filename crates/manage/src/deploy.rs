@@ -4,7 +4,7 @@ use containers::RevisionFiles;
 use faults::{Class, Fault};
 use graph::{Package, Plan};
 use serde_json::Value;
-use store::{Entry, Id, ResourceName, ServiceWrite, Sha256};
+use store::{Entry, Id, KeyDigest, ResourceName, ServiceWrite, Sha256};
 use telemetry::NoteLevel;
 
 use crate::access::Principal;
@@ -27,6 +27,8 @@ struct Checked {
     turn: Turn,
     actor: String,
     write: ServiceWrite,
+    /// The keys that the service had when the deploy began.
+    keys_seen: Option<[KeyDigest; 2]>,
     files: RevisionFiles,
 }
 
@@ -45,7 +47,8 @@ impl Manager {
     /// `graph::Plan::validate` say; `BadArgument.InvalidBlob`, `.BlobNotFound` for a resource;
     /// `BadArgument.MissingKeys`, `.BadParameterValue`,
     /// `.WebServiceTooManyConcurrentRequestRequirement`; `NotFound.WorkspaceNotFound`; `Conflict`
-    /// for another location or workspace than it was made with; what loading it fails with;
+    /// for another location or workspace than it was made with, and for given keys when a key was
+    /// made anew meanwhile; what loading it fails with;
     /// `InternalError.FailedStoringWebService`.
     pub async fn deploy(
         &self,
@@ -120,6 +123,7 @@ impl Inner {
             turn,
             actor,
             write,
+            keys_seen: before.map(|entry| entry.keys),
             files,
         })
     }
@@ -172,6 +176,7 @@ impl Inner {
             turn,
             actor,
             write,
+            keys_seen,
             files,
         } = checked;
         let endpoint = write.endpoint;
@@ -181,7 +186,11 @@ impl Inner {
 
         let result = async {
             let prepared = self.host.prepare(endpoint.0, &label, files).await?;
-            let entry = self.store.ledger.put_service(write, &actor).await?;
+            let entry = self
+                .store
+                .ledger
+                .put_service_over(write, keys_seen, &actor)
+                .await?;
             self.host.activate(prepared);
             Ok(entry)
         }

@@ -303,7 +303,7 @@ impl Manager {
     }
 
     /// Makes one of the two keys anew; the old one opens nothing any more when this answers, with
-    /// both keys.
+    /// both keys. A deploy under way is not waited for; if it brings keys, it ends in a conflict.
     ///
     /// # Errors
     /// `NotFound.WebServiceNotFound`; `Conflict` for a read-only service;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use faults::{Class, Fault};
 
-/// How many bytes of request bodies the gateway holds at most, over all calls.
+/// How many bytes of requests and replies the gateway holds at most, over all calls.
 #[derive(Debug)]
 pub(crate) struct Budget {
     used: AtomicUsize,
@@ -71,6 +71,22 @@ impl BufferGuard {
         Ok(())
     }
 
+    /// Covers `bytes` from now on, no more and no less: a call whose request is done with and
+    /// whose reply is to be held goes from the one to the other.
+    ///
+    /// # Errors
+    /// `InternalErrorSystemLowOnMemory` when the budget is spent; the guard keeps what it has.
+    pub fn exchange(&mut self, bytes: usize) -> Result<(), Fault> {
+        match self.bytes.checked_sub(bytes) {
+            None => self.cover(bytes),
+            Some(less) => {
+                self.budget.used.fetch_sub(less, Ordering::Release);
+                self.bytes = bytes;
+                Ok(())
+            }
+        }
+    }
+
     /// How many bytes the guard covers.
     pub fn bytes(&self) -> usize {
         self.bytes
@@ -106,6 +122,21 @@ mod tests {
         drop(first);
         assert_eq!(budget.used(), 10);
         drop(second);
+        assert_eq!(budget.used(), 0);
+    }
+
+    #[test]
+    fn a_reply_takes_the_place_of_its_request() {
+        let budget = Arc::new(Budget::new(100));
+        let mut guard = BufferGuard::take(&budget, 60).unwrap();
+        guard.exchange(20).unwrap();
+        assert_eq!((guard.bytes(), budget.used()), (20, 20));
+        guard.exchange(100).unwrap();
+        assert_eq!((guard.bytes(), budget.used()), (100, 100));
+        let fault = guard.exchange(101).unwrap_err();
+        assert_eq!(fault.class(), Class::InternalErrorSystemLowOnMemory);
+        assert_eq!((guard.bytes(), budget.used()), (100, 100));
+        drop(guard);
         assert_eq!(budget.used(), 0);
     }
 }

@@ -171,7 +171,7 @@ impl Scorer {
         self.gates.under_way()
     }
 
-    /// Bytes of request bodies held now.
+    /// Bytes of requests and replies held now.
     pub fn buffered_bytes(&self) -> usize {
         self.budget.used()
     }

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
@@ -22,6 +22,9 @@ use crate::{Id, Sha256};
 #[derive(Debug, Clone)]
 pub struct Blobs {
     folder: Arc<Path>,
+    /// Held while a blob gets its name, is kept, or is found too old and removed: a sweep must not
+    /// remove what was made young between its look and its removal.
+    names: Arc<Mutex<()>>,
 }
 
 /// What an upload came to.
@@ -61,11 +64,16 @@ impl Blobs {
         }
         Ok(Blobs {
             folder: folder.into(),
+            names: Arc::default(),
         })
     }
 
     fn path(&self, sha256: &Sha256) -> PathBuf {
         self.folder.join(sha256.to_string())
+    }
+
+    fn hold_names(&self) -> MutexGuard<'_, ()> {
+        self.names.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Begins an upload of the blob with that hash, of at most `limit` bytes.
@@ -123,6 +131,7 @@ impl Blobs {
     /// # Errors
     /// `InternalError.UnknownError` when the file's time cannot be set.
     pub fn keep(&self, sha256: &Sha256) -> Result<bool, Fault> {
+        let _held = self.hold_names();
         let touched = File::open(self.path(sha256)).and_then(|f| f.set_modified(SystemTime::now()));
         match touched {
             Ok(()) => Ok(true),
@@ -167,6 +176,8 @@ impl Blobs {
             if named.contains(&sha256) {
                 continue;
             }
+            // For each file anew, so that keeps and uploads wait for one removal at most.
+            let _held = self.hold_names();
             let Ok(metadata) = entry.metadata() else {
                 continue;
             };
@@ -298,8 +309,12 @@ impl Upload {
         let size = self.received;
         tokio::task::spawn_blocking(move || {
             let path = self.blobs.path(&self.sha256);
-            let created = !path.exists();
-            fs::rename(&self.temporary.0, &path)?;
+            let created = {
+                let _held = self.blobs.hold_names();
+                let created = !path.exists();
+                fs::rename(&self.temporary.0, &path)?;
+                created
+            };
             files::sync_folder(&self.blobs.folder)?;
             Ok(Stored { size, created })
         })
@@ -442,6 +457,47 @@ mod tests {
             assert!(blobs.size(&sha256).unwrap().is_some());
         }
         assert!(blobs.folder.join("README").exists());
+    }
+
+    /// Runs `rescue` against a sweep of an old orphan, many times; when both are done, a blob that
+    /// was rescued must be there.
+    fn race_with_sweep(rescue: impl Fn(&Blobs, Sha256) -> bool + Sync) {
+        let (_dir, blobs) = blobs();
+        let sha256 = Sha256::of(b"orphan");
+        let hour = Duration::from_secs(3600);
+        for _ in 0..2000 {
+            fs::write(blobs.path(&sha256), b"orphan").unwrap();
+            let file = File::open(blobs.path(&sha256)).unwrap();
+            file.set_modified(SystemTime::now() - 2 * hour).unwrap();
+            let start = std::sync::Barrier::new(2);
+            let rescued = std::thread::scope(|scope| {
+                let rescuer = scope.spawn(|| {
+                    start.wait();
+                    rescue(&blobs, sha256)
+                });
+                start.wait();
+                blobs.sweep(&HashSet::new(), hour).unwrap();
+                rescuer.join().unwrap()
+            });
+            assert_eq!(blobs.size(&sha256).unwrap().is_some(), rescued);
+        }
+    }
+
+    #[test]
+    fn a_blob_kept_during_a_sweep_stays() {
+        race_with_sweep(|blobs, sha256| blobs.keep(&sha256).unwrap());
+    }
+
+    #[test]
+    fn a_blob_uploaded_during_a_sweep_stays() {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .build()
+            .unwrap();
+        race_with_sweep(|blobs, sha256| {
+            runtime.block_on(put(blobs, sha256, b"orphan")).unwrap();
+            true
+        });
     }
 
     #[tokio::test]

@@ -1,27 +1,59 @@
 //! Folders and files that only the owner may read, written so that a crash leaves the old or the
 //! new and never a part.
 
+use std::ffi::OsStr;
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::{
+    DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _,
+};
 use std::path::Path;
 
-/// Makes a folder of mode 0700 with its parents, or tightens the one that is there.
-///
-/// A folder that belongs to somebody else (a mounted volume, say) keeps its mode; the folders and
-/// files beneath it are private all the same.
-pub(crate) fn private_folder(path: &Path) -> io::Result<()> {
+/// Makes a folder of mode 0700 with its parents, or leaves the one that is there as it is.
+pub(crate) fn make_folder(path: &Path) -> io::Result<()> {
     if !path.is_dir() {
         DirBuilder::new().recursive(true).mode(0o700).create(path)?;
         if let Some(parent) = path.parent().filter(|p| !p.as_os_str().is_empty()) {
             sync_folder(parent)?;
         }
     }
+    Ok(())
+}
+
+/// Makes a folder of mode 0700 with its parents, or tightens the one that is there.
+///
+/// A folder that belongs to somebody else (a mounted volume, say) keeps its mode; the folders and
+/// files beneath it are private all the same.
+pub(crate) fn private_folder(path: &Path) -> io::Result<()> {
+    make_folder(path)?;
     let mode = fs::metadata(path)?.permissions().mode();
     if mode & 0o077 != 0
         && let Err(error) = fs::set_permissions(path, Permissions::from_mode(0o700))
     {
         tracing::warn!(folder = %path.display(), %error, "the folder is open to other users of this machine");
+    }
+    Ok(())
+}
+
+/// What the program puts into its data directory, beside the ledger's files.
+const OWN_NAMES: [&str; 6] = ["lock", "secrets", "blobs", "server.url", "tls", "sample"];
+
+/// Tightens the data directory if it is the program's alone: it belongs to whoever made the file
+/// `lock` in it, and nothing else of anybody's stands in it. One that is shared (`/srv`, or worse
+/// `/tmp`) keeps its mode, since others need it; what the program makes in it is private all the
+/// same.
+pub(crate) fn tighten_if_own(folder: &Path, lock: &Path) -> io::Result<()> {
+    let own = |name: &OsStr| {
+        name.to_str()
+            .is_some_and(|name| OWN_NAMES.contains(&name) || name.starts_with("ledger.sqlite"))
+    };
+    for entry in fs::read_dir(folder)? {
+        if !own(&entry?.file_name()) {
+            return Ok(());
+        }
+    }
+    if fs::metadata(folder)?.uid() == fs::metadata(lock)?.uid() {
+        private_folder(folder)?;
     }
     Ok(())
 }
@@ -71,6 +103,23 @@ mod tests {
 
     fn mode(path: &Path) -> u32 {
         fs::metadata(path).unwrap().permissions().mode() & 0o777
+    }
+
+    #[test]
+    fn only_a_data_directory_of_our_own_is_tightened() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = dir.path();
+        let lock = folder.join("lock");
+        fs::write(&lock, b"").unwrap();
+        fs::write(folder.join("ledger.sqlite-wal"), b"").unwrap();
+        fs::set_permissions(folder, Permissions::from_mode(0o755)).unwrap();
+        tighten_if_own(folder, &lock).unwrap();
+        assert_eq!(mode(folder), 0o700);
+
+        fs::set_permissions(folder, Permissions::from_mode(0o755)).unwrap();
+        fs::write(folder.join("letters"), b"").unwrap();
+        tighten_if_own(folder, &lock).unwrap();
+        assert_eq!(mode(folder), 0o755);
     }
 
     #[test]

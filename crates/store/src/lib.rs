@@ -105,13 +105,16 @@ impl Store {
                 .caused_by(&e)
                 .because(format!("{} cannot be used", what.display()))
         };
-        files::private_folder(dir).map_err(|e| failed(dir, e))?;
-        let lock = Lock::take(&dir.join("lock"))?;
+        files::make_folder(dir).map_err(|e| failed(dir, e))?;
+        let lock_file = dir.join("lock");
+        let lock = Lock::take(&lock_file)?;
+        files::tighten_if_own(dir, &lock_file).map_err(|e| failed(dir, e))?;
+        let ledger_file = dir.join("ledger.sqlite");
         let secrets = dir.join("secrets");
         files::private_folder(&secrets).map_err(|e| failed(&secrets, e))?;
         let sealer = Arc::new(match &options.master_key {
             Some(path) => Sealer::from_file(path)?,
-            None => Sealer::from_own_file(&secrets.join("master.key"))?,
+            None => Sealer::from_own_file(&secrets.join("master.key"), &ledger_file)?,
         });
         let token_file = operator_token_file(dir);
         let token = operator_token(&token_file).map_err(|e| failed(&token_file, e))?;
@@ -119,7 +122,6 @@ impl Store {
 
         let blobs_folder = dir.join("blobs");
         let blobs = Blobs::open_folder(&blobs_folder).map_err(|e| failed(&blobs_folder, e))?;
-        let ledger_file = dir.join("ledger.sqlite");
         if !ledger_file.exists() {
             // Made here so that it, and the files that SQLite makes beside it, are private.
             files::new_private_file(&ledger_file).map_err(|e| failed(&ledger_file, e))?;

@@ -98,19 +98,32 @@ impl Sealer {
         Ok(Sealer::new(&master))
     }
 
-    /// Makes a master key at `path` (mode 0600, whole or not at all) unless one is there, and
-    /// reads it.
-    pub(crate) fn from_own_file(path: &Path) -> Result<Sealer, Fault> {
-        if !path.exists() {
+    /// Reads the master key at `path`; where there is none yet, and no `ledger` that was sealed
+    /// under one, makes it (mode 0600, whole or not at all).
+    ///
+    /// # Errors
+    /// `InternalError` with the path in its cause; also when the file is missing beside a ledger.
+    pub(crate) fn from_own_file(path: &Path, ledger: &Path) -> Result<Sealer, Fault> {
+        let refused = |e: &std::io::Error| {
+            Fault::bare(Class::InternalError)
+                .caused_by(e)
+                .because(format!("the master key {} cannot be made", path.display()))
+        };
+        if !path.try_exists().map_err(|e| refused(&e))? {
+            // A fresh key would open nothing in the ledger, and stand in the way of the lost one.
+            if ledger.try_exists().map_err(|e| refused(&e))? {
+                return Err(Fault::bare(Class::InternalError).because(format!(
+                    "the master key file {} is missing, and {} was sealed under it: put the file \
+                     back, or name the master key's file",
+                    path.display(),
+                    ledger.display()
+                )));
+            }
             let mut master = [0u8; 32];
             fill_random(&mut master);
             let mut text = crate::Sha256(master).to_string();
             text.push('\n');
-            files::write_private_file(path, text.as_bytes()).map_err(|e| {
-                Fault::bare(Class::InternalError)
-                    .caused_by(&e)
-                    .because(format!("the master key {} cannot be made", path.display()))
-            })?;
+            files::write_private_file(path, text.as_bytes()).map_err(|e| refused(&e))?;
         }
         Sealer::from_file(path)
     }
@@ -274,9 +287,16 @@ mod tests {
     fn a_master_key_is_made_once_and_read_in_two_forms() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("master.key");
-        let first = Sealer::from_own_file(&path).unwrap().digest_key("a");
-        let again = Sealer::from_own_file(&path).unwrap().digest_key("a");
-        assert_eq!(first, again);
+        let ledger = dir.path().join("ledger.sqlite");
+        let own = || Sealer::from_own_file(&path, &ledger);
+        let first = own().unwrap().digest_key("a");
+        fs::write(&ledger, b"").unwrap();
+        assert_eq!(own().unwrap().digest_key("a"), first);
+
+        fs::remove_file(&path).unwrap();
+        let fault = own().unwrap_err();
+        assert!(fault.cause().unwrap().contains("master.key is missing"));
+        assert!(!path.exists(), "no key is made for a ledger that has one");
 
         fs::write(&path, [7; 32]).unwrap();
         let raw = Sealer::from_file(&path).unwrap().digest_key("a");

@@ -10,7 +10,7 @@ use crate::directory::{DEFAULT_ENDPOINT, Entry};
 use crate::ledger::{Change, Failure, Ledger};
 use crate::names::ResourceName;
 use crate::rows::{id_at, insert_workspace, number_at, time_at};
-use crate::seal::random_key;
+use crate::seal::{KeyDigest, random_key};
 use crate::{Id, Sha256};
 
 /// How many revisions before the newest are kept, beside those that an endpoint still uses.
@@ -83,10 +83,25 @@ impl Ledger {
     /// read-only; `NotFound.WorkspaceNotFound`; `InternalError.FailedStoringWebService`, which
     /// leaves everything as it was.
     pub async fn put_service(&self, write: ServiceWrite, actor: &str) -> Result<Arc<Entry>, Fault> {
+        self.put_service_over(write, None, actor).await
+    }
+
+    /// As [`Ledger::put_service`], for a writer that has looked at the service's keys some time
+    /// ago and found `keys_seen`: a write that carries keys does not replace others than those,
+    /// since it might bring back a key that was revoked meanwhile.
+    ///
+    /// # Errors
+    /// As for [`Ledger::put_service`]; `Conflict` also for keys that changed.
+    pub async fn put_service_over(
+        &self,
+        write: ServiceWrite,
+        keys_seen: Option<[KeyDigest; 2]>,
+        actor: &str,
+    ) -> Result<Arc<Entry>, Fault> {
         let (service, actor) = (write.service, actor.to_owned());
         self.write(
             faults::internal_error::failed_storing_web_service,
-            move |change| put_service(change, write, &actor),
+            move |change| put_service(change, write, keys_seen, &actor),
         )
         .await?;
         self.entry(service)
@@ -304,7 +319,12 @@ impl Seen {
     }
 }
 
-fn put_service(change: &mut Change<'_>, write: ServiceWrite, actor: &str) -> Result<(), Failure> {
+fn put_service(
+    change: &mut Change<'_>,
+    write: ServiceWrite,
+    keys_seen: Option<[KeyDigest; 2]>,
+    actor: &str,
+) -> Result<(), Failure> {
     let connection = change.transaction;
     let now = Timestamp::now();
     let number;
@@ -431,6 +451,11 @@ fn put_service(change: &mut Change<'_>, write: ServiceWrite, actor: &str) -> Res
             return Err(conflict("the endpoint was removed at the same time").into());
         }
         if let Some([primary, secondary]) = write.keys {
+            if let Some(seen) = keys_seen
+                && keys_of(connection, write.endpoint)? != seen
+            {
+                return Err(conflict("the keys were changed at the same time").into());
+            }
             replace_key(change, write.endpoint, WhichKey::Primary, &primary)?;
             replace_key(change, write.endpoint, WhichKey::Secondary, &secondary)?;
         }
@@ -451,6 +476,15 @@ fn put_service(change: &mut Change<'_>, write: ServiceWrite, actor: &str) -> Res
         n => format!("deploy revision {n}"),
     };
     audit(change, actor, &action, &subject_of(write.service))
+}
+
+/// The digests of an endpoint's primary and secondary key.
+fn keys_of(connection: &Connection, endpoint: Id) -> Result<[KeyDigest; 2], Failure> {
+    Ok(connection
+        .prepare_cached("SELECT primary_digest, secondary_digest FROM endpoints WHERE id = ?1")?
+        .query_row([endpoint.0], |row| {
+            Ok([KeyDigest(row.get(0)?), KeyDigest(row.get(1)?)])
+        })?)
 }
 
 fn replace_key(

@@ -132,6 +132,50 @@ async fn keys_change_one_by_one_and_the_directory_follows() {
 }
 
 #[tokio::test]
+async fn a_write_that_carries_keys_does_not_bring_back_a_revoked_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(&dir);
+    let write = new_service(&store, "a");
+    let made = store.ledger.put_service(write, "test").await.unwrap();
+    let [leaked, other] = store.ledger.keys(made.endpoint).await.unwrap();
+    let deploy = ServiceWrite {
+        keys: Some([leaked.clone(), other.clone()]),
+        ..next_revision(&store, &made, "{}")
+    };
+    // The deploy has looked at the service; while it loads, the key is revoked.
+    let fresh = Some("fresh".to_owned());
+    let rotated = store.ledger.set_keys(made.endpoint, fresh, None, "test");
+    rotated.await.unwrap();
+    let late = store
+        .ledger
+        .put_service_over(deploy.clone(), Some(made.keys), "test")
+        .await;
+    assert_eq!(late.unwrap_err().class(), Class::Conflict);
+    let keys = store.ledger.keys(made.endpoint).await.unwrap();
+    assert_eq!(keys, ["fresh", other.as_str()]);
+    let digest = store.sealer.digest_key(&leaked);
+    assert!(!store.ledger.directory().key_known(&digest));
+
+    // One without keys is not disturbed; nor is one that has seen the present keys.
+    let plain = ServiceWrite {
+        keys: None,
+        ..deploy.clone()
+    };
+    let seen = Some(made.keys);
+    let after = store.ledger.put_service_over(plain, seen, "test").await;
+    let after = after.unwrap();
+    assert_eq!(after.revision_number, 2);
+    let again = ServiceWrite {
+        revision: Id::random(),
+        expected: Some(after.version),
+        ..deploy
+    };
+    let seen = Some(after.keys);
+    let last = store.ledger.put_service_over(again, seen, "test").await;
+    assert_eq!(last.unwrap().keys, made.keys);
+}
+
+#[tokio::test]
 async fn a_key_that_two_services_share_stays_known_until_both_are_gone() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(&dir);
@@ -403,19 +447,54 @@ async fn secrets_are_private_and_made_once() {
 }
 
 #[tokio::test]
+async fn a_data_directory_that_others_use_keeps_its_mode() {
+    let dir = tempfile::tempdir().unwrap();
+    let set = |mode| {
+        let mode = std::fs::Permissions::from_mode(mode);
+        std::fs::set_permissions(dir.path(), mode).unwrap();
+    };
+    let mode = |path: &str| {
+        let path = dir.path().join(path);
+        std::fs::metadata(path).unwrap().permissions().mode() & 0o7777
+    };
+    let letters = dir.path().join("letters");
+    std::fs::write(&letters, b"somebody's").unwrap();
+    set(0o1777);
+    // At the second start the ledger and all else of ours is there too.
+    for _ in 0..2 {
+        drop(open(&dir));
+        assert_eq!(mode(""), 0o1777);
+        for folder in ["secrets", "blobs"] {
+            assert_eq!(mode(folder), 0o700, "{folder}");
+        }
+        for file in ["lock", "ledger.sqlite", "secrets/master.key"] {
+            assert_eq!(mode(file), 0o600, "{file}");
+        }
+    }
+
+    std::fs::remove_file(&letters).unwrap();
+    set(0o755);
+    drop(open(&dir));
+    assert_eq!(mode(""), 0o700, "nothing but ours stands in it");
+}
+
+#[tokio::test]
 async fn another_master_key_is_refused_before_anything_is_lost() {
     let dir = tempfile::tempdir().unwrap();
     drop(open(&dir));
     let key = dir.path().join("secrets/master.key");
     let right = std::fs::read(&key).unwrap();
     std::fs::remove_file(&key).unwrap();
-    // A fresh one would be made here; the ledger knows better.
     let fault = Store::open(dir.path(), None).unwrap_err();
-    assert!(
-        fault.cause().unwrap().contains("master key"),
-        "{:?}",
-        fault.cause()
-    );
+    let cause = fault.cause().unwrap();
+    assert!(cause.contains(key.to_str().unwrap()), "{cause}");
+    assert!(!key.exists(), "a fresh key would open nothing");
+
+    let other = dir.path().join("other.key");
+    std::fs::write(&other, [7; 32]).unwrap();
+    let fault = Store::open(dir.path(), Some(&other)).unwrap_err();
+    let cause = fault.cause().unwrap();
+    assert!(cause.contains("master key"), "{cause}");
 
     let elsewhere = dir.path().join("elsewhere.key");
     std::fs::write(&elsewhere, right).unwrap();

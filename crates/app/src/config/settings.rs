@@ -129,10 +129,12 @@ settings! {
     "limits.buffered_bytes" => limit_buffered: Size = Size(256 << 20);
     /// Scoring calls under way at once, of all endpoints together.
     "limits.calls_under_way" => limit_calls: usize = 1000;
-    /// Connections at once.
+    /// Connections at once; never more than half of the descriptors that the system allows.
     "limits.connections" => limit_connections: usize = 4096;
     /// The largest web service definition.
     "limits.definition" => limit_definition: Size = Size(16 << 20);
+    /// The largest answer of a scoring call.
+    "limits.reply" => limit_reply: Size = Size(64 << 20);
     /// The largest blob that can be uploaded.
     "limits.blob" => limit_blob: Size = Size(4 << 30);
     /// `maxConcurrentCalls` may not be more than this.
@@ -153,7 +155,7 @@ settings! {
     "containers.command" => container_command: Vec<String> = Vec::new();
     /// The memory of one container.
     "containers.memory_quota" => container_memory_quota: Size = Size(1 << 30);
-    /// Containers at once; 0 derives it from the machine's memory and processors.
+    /// Containers at once; 0 is four for each processor, and at least eight.
     "containers.slots" => container_slots: usize = 0;
     /// Containers starting at once.
     "containers.starting" => container_starting: usize = 4;

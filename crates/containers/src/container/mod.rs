@@ -50,8 +50,9 @@ fn run(loader: &dyn Loader) -> ExitCode {
         .unwrap_or(BOARD_FD);
     let confinement = confine::confine(highest, document.run_as);
     let heartbeat = Duration::from_millis(document.heartbeat_ms.max(1));
+    let max_reply = document.max_reply as usize;
     let shared = Board::open(BOARD_FD, document.calls as usize)
-        .and_then(|board| workers::Shared::new(CHANNEL_FD, Arc::new(board), heartbeat));
+        .and_then(|board| workers::Shared::new(CHANNEL_FD, Arc::new(board), heartbeat, max_reply));
     let shared = match shared {
         Ok(shared) => Arc::new(shared),
         Err(error) => {

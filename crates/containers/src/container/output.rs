@@ -2,9 +2,10 @@
 
 use std::collections::VecDeque;
 use std::os::fd::RawFd;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::board::Board;
 use crate::frames::{Frame, MAX_PAYLOAD, STATUS_STOPPED, WINDOW, encode_data};
 use crate::system;
 
@@ -16,6 +17,7 @@ const BATCH: usize = 256 * 1024;
 /// The sending half of the channel.
 pub(super) struct Output {
     fd: RawFd,
+    board: Arc<Board>,
     state: Mutex<State>,
 }
 
@@ -41,9 +43,10 @@ struct Pending {
 }
 
 impl Output {
-    pub(super) fn new(fd: RawFd) -> Output {
+    pub(super) fn new(fd: RawFd, board: Arc<Board>) -> Output {
         Output {
             fd,
+            board,
             state: Mutex::default(),
         }
     }
@@ -61,6 +64,15 @@ impl Output {
     pub(super) fn reply(&self, id: u32, status: u16, body: &mut Vec<u8>, now: Instant) {
         let mut state = self.lock();
         state.since.get_or_insert(now);
+        // The host writes the board before it sends `Cancel`. Where that was handled already,
+        // [`Output::cancel`] found nothing, and no credit comes: a long answer would wait for ever.
+        let long = body.len() > MAX_PAYLOAD;
+        let status = if long && self.board.is_cancelled(id) {
+            *body = Vec::new();
+            STATUS_STOPPED
+        } else {
+            status
+        };
         let len = body.len() as u32;
         Frame::Reply { id, status, len }.encode(&mut state.buffer);
         if body.len() <= MAX_PAYLOAD {
@@ -193,5 +205,47 @@ impl State {
                 idle = 0;
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::board::call_id;
+    use crate::frames::STATUS_ANSWER;
+
+    /// An output whose frames stay in the buffer, and the host's side of its board.
+    fn output() -> (Output, Arc<Board>) {
+        let (board, _file) = Board::create(2).unwrap();
+        let board = Arc::new(board);
+        (Output::new(-1, board.clone()), board)
+    }
+
+    #[test]
+    fn a_long_answer_that_comes_after_its_cancel_is_not_kept() {
+        let (output, host) = output();
+        let id = call_id(0, 1);
+        host.cancel(id);
+        // The reader is first.
+        assert!(!output.cancel(id));
+        let mut body = vec![7; MAX_PAYLOAD + 1];
+        output.reply(id, STATUS_ANSWER, &mut body, Instant::now());
+        assert!(!output.has_pending());
+        let mut expected = Vec::new();
+        let (status, len) = (STATUS_STOPPED, 0);
+        Frame::Reply { id, status, len }.encode(&mut expected);
+        assert_eq!(output.lock().buffer, expected);
+    }
+
+    #[test]
+    fn a_long_answer_that_comes_before_its_cancel_is_dropped_by_it() {
+        let (output, host) = output();
+        let id = call_id(1, 1);
+        let mut body = vec![7; MAX_PAYLOAD + 1];
+        output.reply(id, STATUS_ANSWER, &mut body, Instant::now());
+        assert!(output.has_pending());
+        host.cancel(id);
+        assert!(output.cancel(id));
+        assert!(!output.has_pending());
     }
 }

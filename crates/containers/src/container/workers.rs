@@ -15,13 +15,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use faults::{Fault, internal_error, rows};
+use faults::{Fault, bad_argument, internal_error, rows};
 
 use super::engine::Engine;
 use super::output::Output;
 use super::reader::{Reader, Ready};
 use crate::board::Board;
-use crate::frames::{Frame, STATUS_ANSWER, STATUS_FAULT, STATUS_STOPPED};
+use crate::frames::{Frame, STATUS_ANSWER, STATUS_FAULT, STATUS_STOPPED, longest_reply};
 
 /// Work shorter than this is not worth waking a thread for.
 const WORTH_A_WAKE_NS: u64 = 50_000;
@@ -47,6 +47,8 @@ pub(super) struct Shared {
     pub(super) board: Arc<Board>,
     pub(super) output: Output,
     pub(super) heartbeat: Duration,
+    /// The longest answer, in bytes.
+    max_reply: usize,
     inbox: Mutex<Inbox>,
     work: Condvar,
     costs: Costs,
@@ -74,6 +76,7 @@ impl Shared {
         channel: RawFd,
         board: Arc<Board>,
         heartbeat: Duration,
+        max_reply: usize,
     ) -> std::io::Result<Shared> {
         // SAFETY: eventfd takes no pointers.
         let fd = unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) };
@@ -82,9 +85,10 @@ impl Shared {
         }
         Ok(Shared {
             channel,
+            output: Output::new(channel, board.clone()),
             board,
-            output: Output::new(channel),
             heartbeat,
+            max_reply,
             inbox: Mutex::default(),
             work: Condvar::new(),
             costs: Costs::default(),
@@ -266,6 +270,12 @@ impl Team {
                 STATUS_FAULT
             }
         };
+        let status = if reply.len() > longest_reply(status, shared.max_reply) {
+            *reply = too_long(reply.len(), shared.max_reply).to_bytes();
+            STATUS_FAULT
+        } else {
+            status
+        };
         shared.output.reply(id, status, reply, end);
         if reply.capacity() > KEEP {
             *reply = Vec::new();
@@ -275,6 +285,13 @@ impl Team {
             shared.output.flush();
         }
     }
+}
+
+/// The fault of a call whose answer is longer than the host takes; the others go on.
+fn too_long(len: usize, limit: usize) -> Fault {
+    bad_argument::request_body_invalid().because(format!(
+        "the answer has {len} bytes, the limit of answers is {limit} bytes"
+    ))
 }
 
 /// The fault of a panic that was caught while a call ran.

@@ -7,7 +7,9 @@ use bytes::Bytes;
 
 use super::connection::Dispatch;
 use crate::board::{Board, call_id, place};
-use crate::frames::{Frame, Identity, SETUP, STATUS_ANSWER, STATUS_FAULT, STATUS_STOPPED, WINDOW};
+use crate::frames::{
+    Frame, Identity, SETUP, STATUS_ANSWER, STATUS_FAULT, STATUS_STOPPED, WINDOW, longest_reply,
+};
 
 /// Room made at once for an answer; a longer one grows as its bytes really come.
 const FIRST_ROOM: usize = 1 << 20;
@@ -161,7 +163,8 @@ impl Calls {
         }
     }
 
-    /// Takes a place for a new call; its id, or `None` where there is no place any more.
+    /// Takes a place for a new call; its id, or `None` where there is no place any more. An id
+    /// recurs after 65536 calls at its place: what the board says of it is to be cleared first.
     pub(super) fn open(&mut self) -> Option<u32> {
         if self.closed {
             return None;
@@ -339,7 +342,8 @@ impl Calls {
         dispatch: &mut Dispatch,
     ) -> Result<(), String> {
         let handshake = &mut self.handshake;
-        if handshake.partial.is_some() || handshake.loaded.is_some() || len > self.max_reply {
+        let longest = longest_reply(status, self.max_reply);
+        if handshake.partial.is_some() || handshake.loaded.is_some() || len > longest {
             return Err("an answer to the set-up that cannot be".to_owned());
         }
         handshake.partial = Some(Partial::new(status, len));
@@ -370,7 +374,7 @@ impl Calls {
         len: usize,
         dispatch: &mut Dispatch,
     ) -> Result<(), String> {
-        if len > self.max_reply {
+        if len > longest_reply(status, self.max_reply) {
             return Err(format!("an answer of {len} bytes is too long"));
         }
         if status == STATUS_STOPPED || len == 0 {

@@ -7,11 +7,11 @@
 use std::collections::VecDeque;
 use std::future::Future;
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tokio::io::unix::AsyncFd;
@@ -29,6 +29,9 @@ const BATCH: usize = 256 * 1024;
 /// Bytes taken in one read.
 const READ: usize = 256 * 1024;
 
+/// The pause before the socket is tried again where it cannot be watched.
+const UNWATCHED_PAUSE: Duration = Duration::from_millis(5);
+
 /// A container with so many other calls is busy.
 const BUSY: usize = 3;
 
@@ -42,9 +45,14 @@ pub(super) enum ReadEnd {
 }
 
 /// Has the runtime watch a descriptor.
-pub(super) fn watch(fd: OwnedFd, interest: Interest) -> io::Result<AsyncFd<OwnedFd>> {
+fn watch(fd: OwnedFd, interest: Interest) -> io::Result<AsyncFd<OwnedFd>> {
     // SAFETY: an OwnedFd stays open, and the same, for as long as it lives; the AsyncFd owns it.
     unsafe { AsyncFd::register_with_interest(fd, interest) }.map_err(io::Error::from)
+}
+
+/// A second descriptor of the same file, watched for what can be read.
+pub(super) fn watch_readable(fd: BorrowedFd<'_>) -> io::Result<AsyncFd<OwnedFd>> {
+    watch(fd.try_clone_to_owned()?, Interest::READABLE)
 }
 
 /// One container's channel.
@@ -137,6 +145,16 @@ impl Connection {
         self.flush();
     }
 
+    /// Takes a place for a call: its id, and how many other places are taken.
+    fn open(&self) -> Option<(u32, usize)> {
+        let mut calls = self.calls();
+        let id = calls.open()?;
+        // Under the lock, so that nobody takes what the board says of an earlier call with this
+        // id for this one's.
+        self.board.clear(id);
+        Some((id, calls.taken() - 1))
+    }
+
     /// Hands a call over and returns what waits for its answer; `None` where the container is
     /// gone already or has no place left.
     pub(super) fn call(
@@ -146,10 +164,7 @@ impl Connection {
         body: &Bytes,
         admission: Admission,
     ) -> Option<Waiting> {
-        let (id, others) = {
-            let mut calls = self.calls();
-            (calls.open()?, calls.taken() - 1)
-        };
+        let (id, others) = self.open()?;
         let mut outbox = self.outbox();
         let head = CallHead {
             id,
@@ -247,8 +262,10 @@ impl Connection {
                 .fd
                 .try_clone()
                 .and_then(|fd| watch(fd, Interest::WRITABLE));
-            if let Ok(watched) = watched {
-                let _ = watched.writable().await;
+            match watched {
+                Ok(watched) => drop(watched.writable().await),
+                // No descriptor is left, or the kernel watches no more: the container reads on.
+                Err(_) => tokio::time::sleep(UNWATCHED_PAUSE).await,
             }
             self.outbox().blocked = false;
             self.flush();
@@ -273,16 +290,13 @@ impl Connection {
         wakers.into_iter().for_each(Waker::wake);
     }
 
-    /// Reads until the channel ends. `heard` is called once a read with what came of it.
-    pub(super) async fn read(self: Arc<Self>, heard: impl Fn(Progress)) -> ReadEnd {
-        let watched = self
-            .fd
-            .try_clone()
-            .and_then(|fd| watch(fd, Interest::READABLE));
-        let watched = match watched {
-            Ok(watched) => watched,
-            Err(error) => return ReadEnd::Violation(error.to_string()),
-        };
+    /// Reads until the channel ends. `watched` is the channel, watched for what can be read;
+    /// `heard` is called once a read with what came of it.
+    pub(super) async fn read(
+        self: Arc<Self>,
+        watched: AsyncFd<OwnedFd>,
+        heard: impl Fn(Progress),
+    ) -> ReadEnd {
         let mut inbound = Inbound::new(READ);
         let mut dispatch = Dispatch::default();
         loop {
@@ -454,5 +468,48 @@ impl Drop for Waiting {
             }
             self.connection.cancel(self.id);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixStream;
+
+    use super::*;
+    use crate::frames::{STATUS_STOPPED, VERSION};
+
+    #[tokio::test]
+    async fn an_id_that_recurs_begins_afresh() {
+        let (ours, _theirs) = UnixStream::pair().unwrap();
+        let (board, file) = Board::create(1).unwrap();
+        let container = Board::open(file.as_raw_fd(), 1).unwrap();
+        let identity = Identity {
+            version: VERSION,
+            token: [1; 16],
+            revision: [2; 16],
+        };
+        let connection = Arc::new(Connection::new(ours.into(), identity, board, 1000));
+        let answered = |id| {
+            let (status, len) = (STATUS_STOPPED, 0);
+            let frame = Frame::Reply { id, status, len };
+            let mut dispatch = Dispatch::default();
+            connection.calls().take(frame, &mut dispatch).unwrap();
+        };
+        let (first, others) = connection.open().unwrap();
+        assert_eq!(others, 0);
+        container.begin(first);
+        assert!(connection.calls().abandon(first, Instant::now()));
+        connection.cancel(first);
+        assert!(container.is_cancelled(first));
+        answered(first);
+        for _ in 0..u16::MAX {
+            let (id, _) = connection.open().unwrap();
+            assert_ne!(id, first);
+            answered(id);
+            assert!(!connection.calls().abandon(id, Instant::now()));
+        }
+        assert_eq!(connection.open(), Some((first, 0)));
+        assert!(!container.is_cancelled(first));
+        assert!(!connection.board.has_begun(first));
     }
 }

@@ -343,6 +343,25 @@ impl Inner {
         pools.values().cloned().collect()
     }
 
+    /// Drops the pool of an endpoint that is no more, or never was, unless somebody uses it: a
+    /// call that found its endpoint just before the deletion makes such a pool.
+    fn drop_vacant(&self, pool: Arc<Pool>) {
+        if !pool.is_vacant() {
+            return;
+        }
+        let mut pools = self.pools.write().unwrap_or_else(PoisonError::into_inner);
+        let endpoint = pool.endpoint;
+        drop(pool);
+        // With this lock held nobody comes to have it: where the map has the only one, no call,
+        // no deploy and no container does.
+        if pools
+            .get(&endpoint)
+            .is_some_and(|pool| Arc::strong_count(pool) == 1 && pool.is_vacant())
+        {
+            pools.remove(&endpoint);
+        }
+    }
+
     fn processes(&self) -> MutexGuard<'_, HashMap<u64, Arc<Process>>> {
         self.processes
             .lock()

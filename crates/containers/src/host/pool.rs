@@ -438,6 +438,19 @@ impl Pool {
         }
     }
 
+    /// Whether there is nothing in it and will be nothing by itself: no container, no start, no
+    /// call that waits, and no revision but such as the source does not know (any more).
+    pub(super) fn is_vacant(&self) -> bool {
+        let unknown = |group: &Group| {
+            let fault = group.fault.as_ref();
+            group.members.is_empty()
+                && group.starting == 0
+                && group.waiters.is_empty()
+                && fault.is_some_and(|fault| fault.class() == Class::NotFound)
+        };
+        self.lock().groups.iter().all(unknown)
+    }
+
     /// The container takes no calls any more.
     pub(super) fn forget(&self, process: &Arc<Process>) {
         let mut state = self.lock();

@@ -1,17 +1,18 @@
 //! One container's process, from its start to its end.
 
+use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use faults::{Class, Fault, internal_error, memory_quota_violation};
 use telemetry::{Surface, Telemetry};
-use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
 use super::cgroup::Cgroup;
-use super::connection::{Connection, ReadEnd, watch};
+use super::connection::{Connection, ReadEnd};
 use super::machine::Slot;
 use super::options::PoolLimits;
 use super::pool::Pool;
@@ -278,14 +279,16 @@ impl Process {
         Some(pages * u64::try_from(page).ok()?)
     }
 
-    /// Watches the process until it has ended and everything about it is settled.
+    /// Watches the process until it has ended and everything about it is settled. `exited` can be
+    /// read once it has ended.
     pub(super) async fn supervise(
         self: Arc<Self>,
         inner: Arc<Inner>,
+        exited: AsyncFd<OwnedFd>,
         reader: JoinHandle<ReadEnd>,
         output: JoinHandle<()>,
     ) {
-        let end = self.watch(&inner, reader).await;
+        let end = self.watch(&inner, exited, reader).await;
         // What it wrote last belongs before the line that tells its end.
         let _ = tokio::time::timeout(LINGER, output).await;
         self.report(&inner, &end);
@@ -304,21 +307,13 @@ impl Process {
     }
 
     /// Waits for the end and says which it was.
-    async fn watch(self: &Arc<Self>, inner: &Inner, mut reader: JoinHandle<ReadEnd>) -> End {
+    async fn watch(
+        self: &Arc<Self>,
+        inner: &Inner,
+        exited: AsyncFd<OwnedFd>,
+        mut reader: JoinHandle<ReadEnd>,
+    ) -> End {
         let options = &inner.options;
-        let exited = self
-            .child
-            .pidfd
-            .try_clone()
-            .and_then(|fd| watch(fd, Interest::READABLE));
-        let exited = match exited {
-            Ok(exited) => exited,
-            Err(_) => {
-                self.want(Wish::Kill("unwatched"));
-                reader.abort();
-                return End::Unreachable("the process cannot be watched");
-            }
-        };
         let usual = [options.stop_grace / 4, options.silent_after / 4];
         let usual = usual.into_iter().min().unwrap_or(LINGER);
         let usual = usual.clamp(FINISHING_TICK, Duration::from_millis(500));

@@ -62,6 +62,7 @@ fn pass(inner: &Arc<Inner>) -> Instant {
     } else {
         pools.iter().for_each(|pool| keep_warm(inner, pool));
     }
+    pools.into_iter().for_each(|pool| inner.drop_vacant(pool));
     next
 }
 

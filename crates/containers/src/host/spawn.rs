@@ -56,6 +56,13 @@ impl Child {
         }
     }
 
+    /// Ends a process that nothing is known of yet and waits for that, which takes an instant.
+    pub(super) fn discard(self) {
+        self.kill();
+        // SAFETY: our own child, not reaped yet.
+        unsafe { libc::waitpid(self.pid, std::ptr::null_mut(), 0) };
+    }
+
     /// Takes the exit status once the process has ended; `None` while it lives.
     pub(super) fn reap(&self) -> Option<Exit> {
         let mut status = 0;
@@ -89,9 +96,7 @@ impl Spawner {
                 for (order, answer) in jobs {
                     if let Err(Ok(child)) = answer.send(spawn(order)) {
                         // Nobody waits for it any more.
-                        child.kill();
-                        // SAFETY: our own child, not reaped yet; it ends at once.
-                        unsafe { libc::waitpid(child.pid, std::ptr::null_mut(), 0) };
+                        child.discard();
                     }
                 }
             })?;
@@ -364,5 +369,29 @@ impl ChildPlan<'_> {
             libc::pthread_sigmask(libc::SIG_SETMASK, &none, std::ptr::null_mut());
             placed
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_that_is_discarded_is_ended_and_reaped() {
+        let order = Order {
+            command: vec!["sleep".into(), "100000".into()],
+            descriptors: Vec::new(),
+            output: File::open("/dev/null").unwrap().into(),
+            data_limit: None,
+            cgroup: None,
+        };
+        let child = spawn(order).unwrap();
+        let pid = child.pid;
+        assert_eq!(child.reap(), None, "it lives");
+        child.discard();
+        // SAFETY: asks about one process and takes no status.
+        let left = unsafe { libc::waitpid(pid, std::ptr::null_mut(), libc::WNOHANG) };
+        let error = io::Error::last_os_error().raw_os_error();
+        assert_eq!((left, error), (-1, Some(libc::ECHILD)));
     }
 }

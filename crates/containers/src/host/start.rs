@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -13,7 +13,7 @@ use telemetry::{NoteLevel, Telemetry};
 
 use super::Inner;
 use super::calls::Outcome;
-use super::connection::Connection;
+use super::connection::{Connection, watch_readable};
 use super::machine::{Slot, Starting};
 use super::options::{RevisionFiles, check_quota};
 use super::output;
@@ -113,6 +113,8 @@ impl Inner {
             revision: files.revision,
         };
         let (ours, theirs) = UnixStream::pair().map_err(refused)?;
+        // Watched before there is a process: nothing has to be taken back where it is refused.
+        let channel = watch_readable(ours.as_fd()).map_err(refused)?;
         let (board, board_file) = Board::create(options.calls_per_container).map_err(refused)?;
         let (output, theirs_output) = io::pipe().map_err(refused)?;
         let bytes = quota_mb << 20;
@@ -142,6 +144,7 @@ impl Inner {
             compute_threads: options.compute_threads as u32,
             heartbeat_ms: options.heartbeat.as_millis() as u64,
             max_body: u32::try_from(options.max_body).unwrap_or(u32::MAX),
+            max_reply: u32::try_from(options.max_reply).unwrap_or(u32::MAX),
             limits: options.limits.into(),
             run_as: options.run_as,
         };
@@ -158,6 +161,15 @@ impl Inner {
             cgroup: procs,
         };
         let child = self.spawner.spawn(order).await.map_err(refused)?;
+        let exited = match watch_readable(child.pidfd.as_fd()) {
+            Ok(exited) => exited,
+            Err(error) => {
+                // Off this thread, and to its end even where nobody waits for the start any more.
+                let ended = tokio::task::spawn_blocking(move || child.discard());
+                let _ = ended.await;
+                return Err(refused(error));
+            }
+        };
         self.telemetry.containers().starts.inc();
 
         let fd = OwnedFd::from(ours);
@@ -182,14 +194,18 @@ impl Inner {
         ));
         let reader = {
             let process = process.clone();
-            tokio::spawn(connection.clone().read(move |progress| {
+            tokio::spawn(connection.clone().read(channel, move |progress| {
                 process.heard_now();
                 if progress.finished > 0 {
                     process.pool.release(&process, progress.finished);
                 }
             }))
         };
-        tokio::spawn(process.clone().supervise(self.clone(), reader, output));
+        tokio::spawn(
+            process
+                .clone()
+                .supervise(self.clone(), exited, reader, output),
+        );
         connection.send_setup(document, files.package);
         if self.is_closing() {
             process.want(Wish::Kill("shutdown"));

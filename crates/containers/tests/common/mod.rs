@@ -156,6 +156,12 @@ impl Bench {
         self.source.0.lock().unwrap().insert(key, stored);
     }
 
+    /// Deletes revision 1 of an endpoint from the source alone.
+    pub fn remove(&self, endpoint: u8) {
+        let key = ([endpoint; 16], [1; 16]);
+        self.source.0.lock().unwrap().remove(&key);
+    }
+
     /// A bench with an ordinary service as endpoint 1.
     pub fn with_service(options: HostOptions) -> Bench {
         let bench = Bench::new(options);

@@ -1,23 +1,21 @@
 //! `/umpire/v1/blobs/{sha256}`: what packages are made of, by hash.
 
-use std::time::Duration;
-
 use faults::{Class, Fault, bad_argument, request_timeout};
 use http::StatusCode;
 use wire::umpire_v1::BlobStored;
 
 use super::authorize;
+use crate::body::late;
 use crate::reply::Reply;
 use crate::stack::Call;
-
-/// How long an upload may bring nothing.
-const SILENCE: Duration = Duration::from_secs(30);
 
 /// `PUT`: the body is the blob, streamed to the disk as it comes, and checked against its name.
 /// 201 for a new one, 200 for one that was there.
 pub(crate) async fn put(call: &mut Call<'_>) -> Result<Reply, Fault> {
     let principal = authorize(call)?;
-    let limit = call.gateway.options.blob_limit;
+    let options = &call.gateway.options;
+    // A blob may take as long as it needs, but not stand still.
+    let (limit, silence) = (options.blob_limit, options.body_time);
     if call.body.declared().is_some_and(|size| size as u64 > limit) {
         return Err(
             bad_argument::request_body_invalid().because(format!("the blob is over {limit} bytes"))
@@ -26,12 +24,9 @@ pub(crate) async fn put(call: &mut Call<'_>) -> Result<Reply, Fault> {
     let name = call.word(0).into_owned();
     let mut upload = call.gateway.manager.begin_blob(&principal, &name)?;
     loop {
-        let chunk = tokio::time::timeout(SILENCE, call.body.chunk())
+        let chunk = tokio::time::timeout(silence, call.body.chunk())
             .await
-            .map_err(|_| {
-                // The row of that class is about scoring.
-                Fault::bare(Class::RequestTimeout).because("the upload stood still")
-            })??;
+            .map_err(|_| late().because("the upload stood still"))??;
         match chunk {
             Some(chunk) => upload.write(&chunk).await?,
             None => break,

@@ -136,7 +136,10 @@ fn enter(call: &Call<'_>) -> Result<(Principal, ResourceName), Fault> {
 async fn body<T: DeserializeOwned>(call: &mut Call<'_>) -> Result<T, Fault> {
     extract::check_json_headers(&call.head.headers)?;
     let deadline = call.started + call.gateway.options.body_time;
-    let bytes = call.body.whole(BODY, deadline, |_| Ok(())).await?;
+    let bytes = call
+        .body
+        .whole(BODY, deadline, |_| Ok(()), crate::body::late)
+        .await?;
     let bytes = if bytes.is_empty() { &b"{}"[..] } else { &bytes };
     serde_json::from_slice(bytes).map_err(|e| bad_argument::request_body_invalid().caused_by(&e))
 }

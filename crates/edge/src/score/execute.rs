@@ -2,11 +2,12 @@
 
 use bytes::Bytes;
 use containers::{FormWire, Operation};
-use faults::{Fault, bad_argument};
+use faults::{Fault, bad_argument, request_timeout};
 use scoring::{Address, Endpoint, Family};
 
 use crate::extract;
 use crate::reply::Reply;
+use crate::sending;
 use crate::stack::Call;
 
 /// The versions of `/execute`.
@@ -25,7 +26,7 @@ pub(crate) async fn execute(call: &mut Call<'_>, family: Family) -> Result<Reply
 }
 
 /// The rest of any scoring call: declared size and type, a look at the throttle, the body, the
-/// permit, the container.
+/// permit, the container. The reply counts against the budget of bytes for as long as it is held.
 pub(crate) async fn run(
     call: &mut Call<'_>,
     endpoint: &Endpoint,
@@ -44,10 +45,15 @@ pub(crate) async fn run(
             options.body_limit,
             deadline.min(call.started + options.body_time),
             |bytes| buffer.cover(bytes),
+            request_timeout::score_request_timeout,
         )
         .await?;
-    let _permit = scorer.admit(endpoint)?;
-    scorer.score(endpoint, operation, body, deadline).await
+    let permit = scorer.admit(endpoint)?;
+    let reply = scorer.score(endpoint, operation, body, deadline).await?;
+    drop(permit);
+    // The request is gone; the reply stays until the client has taken it.
+    buffer.exchange(reply.len())?;
+    Ok(sending::held(reply, buffer))
 }
 
 /// The form of the reply, by `details` and `format`. The form of the request does not matter.

@@ -235,9 +235,10 @@ pub(crate) fn free_names(graph: &GraphProto) -> Vec<String> {
 fn reads(node: &NodeProto) -> (Vec<String>, usize) {
     let mut names = node.input.clone();
     let own = names.len();
+    let mut captured = HashSet::new();
     for inner in Attrs::graphs(&node.attribute) {
         for name in free_names(inner) {
-            if !names[own..].contains(&name) {
+            if captured.insert(name.clone()) {
                 names.push(name);
             }
         }
@@ -524,16 +525,20 @@ fn mark_last_uses(program: &mut Program) {
                 _ => None,
             })
             .collect();
+        // How often the step reads each slot that nothing after it reads.
+        let mut times: HashMap<usize, usize> = HashMap::new();
+        for &slot in slots.iter().flatten().filter(|s| !used[**s]) {
+            *times.entry(slot).or_default() += 1;
+        }
         for (i, slot) in slots.iter().enumerate() {
             let Some(s) = *slot else { continue };
-            if used[s] {
-                continue;
-            }
-            let times = slots.iter().filter(|other| **other == Some(s)).count();
-            if times == 1 {
-                step.dying[i] = true;
-            } else if !step.drop_after.contains(&s) {
-                step.drop_after.push(s);
+            match times.get(&s) {
+                None => {}
+                Some(1) => step.dying[i] = true,
+                Some(_) => {
+                    step.drop_after.push(s);
+                    times.remove(&s);
+                }
             }
         }
         for slot in slots.into_iter().flatten() {

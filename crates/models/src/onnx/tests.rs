@@ -6,6 +6,7 @@ use prost::Message;
 use super::proto::*;
 use super::read::data_type;
 use crate::Model;
+use crate::engine::program::Source;
 
 fn value(name: &str, code: i32, dims: &[Option<i64>]) -> ValueInfoProto {
     let dim = dims
@@ -161,6 +162,24 @@ fn the_order_of_the_file_does_not_matter() {
         node("Identity", &["x"], &["unused"]),
     ];
     assert!(Model::load(&model(nodes).encode_to_vec()).is_ok());
+}
+
+#[test]
+fn a_node_may_read_very_many_values_and_one_of_them_twice() {
+    let names: Vec<String> = (0..20_000).map(|i| format!("v{i}")).collect();
+    let mut nodes: Vec<NodeProto> = names.iter().map(|n| node("Neg", &["x"], &[n])).collect();
+    let mut read: Vec<&str> = names.iter().map(String::as_str).collect();
+    read.push("v7");
+    nodes.push(node("Sum", &read, &["y"]));
+    let graph = model(nodes).graph.unwrap_or_default();
+    let opsets = super::compile::Opsets { main: 17, ml: 3 };
+    let program = super::compile::graph(graph, opsets, &["x".into()], &[], &["y".into()]);
+    let program = program.expect("it compiles");
+    let sum = program.steps.last().expect("it has steps");
+    let dying: Vec<bool> = (0..=20_000).map(|i| i != 7 && i != 20_000).collect();
+    assert_eq!(sum.dying, dying);
+    assert_eq!(sum.drop_after.len(), 1, "the value read twice goes once");
+    assert_eq!(Source::Slot(sum.drop_after[0]), sum.inputs[7]);
 }
 
 #[test]

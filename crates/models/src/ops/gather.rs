@@ -48,12 +48,13 @@ impl Kernel for Gather {
         dims.extend_from_slice(&x.dims()[at + 1..]);
         let (rows, row_width) = x.shape().split_at(at);
         let inner: usize = x.dims()[at + 1..].iter().product();
-        let result = gathered(x, Shape::new(&dims)?, cx.pool, |place| {
+        let result = gathered(x, Shape::new(&dims)?, cx.pool, cx.cancelled, |place| {
             for row in 0..rows {
                 for &pick in &picks {
-                    place(row * row_width + pick * inner, 1, inner);
+                    place(row * row_width + pick * inner, 1, inner)?;
                 }
             }
+            Ok(())
         })?;
         cx.give(result);
         Ok(())
@@ -107,8 +108,8 @@ impl Kernel for GatherElements {
         let (x, wanted) = (args.tensor(0)?, args.tensor(1)?);
         let at = axis::axis(self.0, x.shape().rank())?;
         let places = element_places(x.shape(), wanted, at)?;
-        let result = gathered(x, *wanted.shape(), cx.pool, |place| {
-            places.iter().for_each(|&p| place(p, 1, 1));
+        let result = gathered(x, *wanted.shape(), cx.pool, cx.cancelled, |place| {
+            places.iter().try_for_each(|&p| place(p, 1, 1))
         })?;
         cx.give(result);
         Ok(())
@@ -161,8 +162,8 @@ impl Kernel for GatherNd {
                 places.push(b * block + place * inner);
             }
         }
-        let result = gathered(x, Shape::new(&dims)?, cx.pool, |place| {
-            places.iter().for_each(|&p| place(p, 1, inner));
+        let result = gathered(x, Shape::new(&dims)?, cx.pool, cx.cancelled, |place| {
+            places.iter().try_for_each(|&p| place(p, 1, inner))
         })?;
         cx.give(result);
         Ok(())

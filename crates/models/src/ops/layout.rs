@@ -10,39 +10,65 @@ use crate::engine::tensor::{Data, MAX_RANK, Shape, Strings, Tensor};
 use crate::engine::{Context, Kernel, Missing, Stop};
 use crate::onnx::compile::Spec;
 
+/// Takes a run of source places `(first, step, length)`.
+pub(crate) type Place<'a> = dyn FnMut(usize, usize, usize) -> Result<(), Stop> + 'a;
+
+/// How many elements are moved between two looks at whether the caller gave up.
+const WORK: usize = 1 << 22;
+
 /// A tensor made of elements of `x`: `places` calls its argument with each run of source places
-/// `(first, step, length)` in the order of the result.
+/// `(first, step, length)` in the order of the result, and ends when that says so: the caller
+/// gave up.
 pub(crate) fn gathered(
     x: &Tensor,
     shape: Shape,
     pool: &mut Pool,
-    places: impl Fn(&mut dyn FnMut(usize, usize, usize)),
+    cancelled: &dyn Fn() -> bool,
+    places: impl Fn(&mut Place<'_>) -> Result<(), Stop>,
 ) -> Result<Tensor, Stop> {
     fn plain<T: Pooled>(
         from: &[T],
         n: usize,
         pool: &mut Pool,
-        places: impl Fn(&mut dyn FnMut(usize, usize, usize)),
-    ) -> Vec<T> {
+        mut look: impl FnMut(usize) -> Result<(), Stop>,
+        places: impl Fn(&mut Place<'_>) -> Result<(), Stop>,
+    ) -> Result<Vec<T>, Stop> {
         let mut out = pool.buffer::<T>(n);
-        places(&mut |first, step, length| match step {
-            1 => out.extend_from_slice(&from[first..first + length]),
-            _ => out.extend((0..length).map(|k| from[first + k * step])),
-        });
-        out
+        places(&mut |first, step, length| {
+            look(length)?;
+            match step {
+                1 => out.extend_from_slice(&from[first..first + length]),
+                _ => out.extend((0..length).map(|k| from[first + k * step])),
+            }
+            Ok(())
+        })?;
+        Ok(out)
     }
     let n = shape.count();
+    let mut work = 0usize;
+    let mut look = |length: usize| {
+        work += length.max(1);
+        if work >= WORK {
+            work = 0;
+            if cancelled() {
+                return Err(Stop::Cancelled);
+            }
+        }
+        Ok(())
+    };
     let data = match x.data() {
-        Data::F32(v) => Data::F32(plain(v, n, pool, places)),
-        Data::F64(v) => Data::F64(plain(v, n, pool, places)),
-        Data::I64(v) => Data::I64(plain(v, n, pool, places)),
-        Data::I32(v) => Data::I32(plain(v, n, pool, places)),
-        Data::Bool(v) => Data::Bool(plain(v, n, pool, places)),
+        Data::F32(v) => Data::F32(plain(v, n, pool, look, places)?),
+        Data::F64(v) => Data::F64(plain(v, n, pool, look, places)?),
+        Data::I64(v) => Data::I64(plain(v, n, pool, look, places)?),
+        Data::I32(v) => Data::I32(plain(v, n, pool, look, places)?),
+        Data::Bool(v) => Data::Bool(plain(v, n, pool, look, places)?),
         Data::Str(s) => {
             let mut out: Strings = pool.strings();
             places(&mut |first, step, length| {
+                look(length)?;
                 (0..length).for_each(|k| out.push(s.get(first + k * step)));
-            });
+                Ok(())
+            })?;
             Data::Str(out)
         }
     };
@@ -192,10 +218,11 @@ impl Kernel for Split {
         for width in widths {
             let mut dims = x.dims().to_vec();
             dims[at] = width;
-            let part = gathered(x, Shape::new(&dims)?, cx.pool, |place| {
+            let part = gathered(x, Shape::new(&dims)?, cx.pool, cx.cancelled, |place| {
                 for row in 0..rows {
-                    place(row * row_width + start * inner, 1, width * inner);
+                    place(row * row_width + start * inner, 1, width * inner)?;
                 }
+                Ok(())
             })?;
             start += width;
             cx.give(part);
@@ -293,7 +320,7 @@ impl Kernel for Slice {
             dims[at] = length;
         }
         let shape = Shape::new(&dims)?;
-        let result = picked(x, shape, &firsts, &strides, cx.pool)?;
+        let result = picked(x, shape, &firsts, &strides, cx)?;
         cx.give(result);
         Ok(())
     }
@@ -305,7 +332,7 @@ fn picked(
     shape: Shape,
     firsts: &[i64; MAX_RANK],
     strides: &[i64; MAX_RANK],
-    pool: &mut Pool,
+    cx: &mut Context<'_>,
 ) -> Result<Tensor, Stop> {
     let rank = shape.rank();
     let mut own = [0i64; MAX_RANK];
@@ -314,13 +341,12 @@ fn picked(
         own[i] = step;
         step *= x.dims()[i] as i64;
     }
-    gathered(x, shape, pool, |place| {
+    gathered(x, shape, cx.pool, cx.cancelled, |place| {
         if shape.count() == 0 {
-            return;
+            return Ok(());
         }
         if rank == 0 {
-            place(0, 1, 1);
-            return;
+            return place(0, 1, 1);
         }
         let last = rank - 1;
         let width = shape.dims()[last];
@@ -331,16 +357,16 @@ fn picked(
                 .sum();
             let first = base + firsts[last];
             if strides[last] > 0 {
-                place(first as usize, strides[last] as usize, width);
+                place(first as usize, strides[last] as usize, width)?;
             } else {
                 for k in 0..width {
-                    place((first + k as i64 * strides[last]) as usize, 1, 1);
+                    place((first + k as i64 * strides[last]) as usize, 1, 1)?;
                 }
             }
             let mut axis = last;
             loop {
                 if axis == 0 {
-                    return;
+                    return Ok(());
                 }
                 axis -= 1;
                 index[axis] += 1;
@@ -404,31 +430,35 @@ impl Kernel for Transpose {
             step *= x.dims()[i];
         }
         let strides: Vec<usize> = order.iter().map(|&i| own[i]).collect();
-        let result = strided(x, shape, &strides, cx.pool)?;
+        let result = strided(x, shape, &strides, cx)?;
         cx.give(result);
         Ok(())
     }
 }
 
 /// The elements at `sum(index[i] * strides[i])` for every index of `shape`.
-fn strided(x: &Tensor, shape: Shape, strides: &[usize], pool: &mut Pool) -> Result<Tensor, Stop> {
-    gathered(x, shape, pool, |place| {
+fn strided(
+    x: &Tensor,
+    shape: Shape,
+    strides: &[usize],
+    cx: &mut Context<'_>,
+) -> Result<Tensor, Stop> {
+    gathered(x, shape, cx.pool, cx.cancelled, |place| {
         if shape.count() == 0 {
-            return;
+            return Ok(());
         }
         let dims = shape.dims();
         let Some(last) = dims.len().checked_sub(1) else {
-            place(0, 1, 1);
-            return;
+            return place(0, 1, 1);
         };
         let mut index = [0usize; MAX_RANK];
         let mut first = 0;
         loop {
-            place(first, strides[last], dims[last]);
+            place(first, strides[last], dims[last])?;
             let mut axis = last;
             loop {
                 if axis == 0 {
-                    return;
+                    return Ok(());
                 }
                 axis -= 1;
                 index[axis] += 1;
@@ -457,7 +487,7 @@ impl Kernel for Expand {
         let wanted = sizes(&args.tensor(1)?.indices()?)?;
         let shape = broadcast::shape(x.shape(), &wanted)?;
         let strides = broadcast::strides(x.shape(), &shape);
-        let result = strided(x, shape, &strides[..shape.rank()], cx.pool)?;
+        let result = strided(x, shape, &strides[..shape.rank()], cx)?;
         cx.give(result);
         Ok(())
     }
@@ -488,14 +518,13 @@ impl Kernel for Tile {
         }
         let shape = Shape::new(&dims)?;
         let source = *x.shape();
-        let result = gathered(x, shape, cx.pool, |place| {
+        let result = gathered(x, shape, cx.pool, cx.cancelled, |place| {
             let dims = shape.dims();
             if shape.count() == 0 {
-                return;
+                return Ok(());
             }
             let Some(last) = dims.len().checked_sub(1) else {
-                place(0, 1, 1);
-                return;
+                return place(0, 1, 1);
             };
             let width = source.dims()[last];
             let mut index = [0usize; MAX_RANK];
@@ -505,12 +534,12 @@ impl Kernel for Tile {
                     first = (first + index[i] % pair[0]) * pair[1];
                 }
                 for _ in 0..dims[last] / width {
-                    place(first, 1, width);
+                    place(first, 1, width)?;
                 }
                 let mut axis = last;
                 loop {
                     if axis == 0 {
-                        return;
+                        return Ok(());
                     }
                     axis -= 1;
                     index[axis] += 1;
@@ -523,5 +552,24 @@ impl Kernel for Tile {
         })?;
         cx.give(result);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_large_result_ends_when_the_caller_gives_up() {
+        let x = Tensor::of(Shape::vector(1).unwrap(), vec![true]).unwrap();
+        let shape = Shape::vector(2 * WORK).unwrap();
+        let mut pool = Pool::default();
+        let mut expand = |cancelled: bool| {
+            gathered(&x, shape, &mut pool, &|| cancelled, |place| {
+                (0..2 * WORK).try_for_each(|_| place(0, 1, 1))
+            })
+        };
+        assert_eq!(expand(true).map(|t| t.len()), Err(Stop::Cancelled));
+        assert_eq!(expand(false).map(|t| t.len()), Ok(2 * WORK));
     }
 }

@@ -9,8 +9,9 @@ use crate::engine::tensor::{Data, MAX_RANK, Shape, Tensor};
 use crate::engine::{Context, Kernel, Stop};
 use crate::onnx::compile::Spec;
 
-/// How many rows of the left matrix are computed between two looks at whether the caller gave up.
-const ROWS: usize = 256;
+/// How many multiplications and additions are done between two looks at whether the caller gave
+/// up: some milliseconds.
+const WORK: usize = 1 << 23;
 
 /// Adds `a` times `b` to `out`: `a` is `[m, k]`, `b` is `[k, n]`, all row-major.
 ///
@@ -26,14 +27,23 @@ pub(crate) fn multiply<T: Number>(
     if n == 0 || k == 0 {
         return Ok(());
     }
+    cx.check()?;
+    // One row may be more than the work between two looks: it is cut along `k`.
+    let part = (WORK / n).max(1);
+    let mut work = 0;
     for row in 0..m {
-        if row % ROWS == 0 {
-            cx.check()?;
-        }
         let out = &mut out[row * n..(row + 1) * n];
-        for (&x, b) in a[row * k..(row + 1) * k].iter().zip(b.chunks_exact(n)) {
-            for (o, &y) in out.iter_mut().zip(b) {
-                *o = o.add(x.mul(y));
+        let a = a[row * k..(row + 1) * k].chunks(part);
+        for (a, b) in a.zip(b.chunks(part * n)) {
+            if work >= WORK {
+                cx.check()?;
+                work = 0;
+            }
+            work += b.len();
+            for (&x, b) in a.iter().zip(b.chunks_exact(n)) {
+                for (o, &y) in out.iter_mut().zip(b) {
+                    *o = o.add(x.mul(y));
+                }
             }
         }
     }
@@ -324,12 +334,16 @@ impl CDist {
         cx: &mut Context<'_>,
     ) -> Result<Vec<T>, Stop> {
         let mut out = cx.pool.buffer::<T>(m * n);
+        cx.check()?;
+        let mut work = 0;
         for i in 0..m {
-            if i % ROWS == 0 {
-                cx.check()?;
-            }
             let x = &a[i * k..(i + 1) * k];
             for j in 0..n {
+                if work >= WORK {
+                    cx.check()?;
+                    work = 0;
+                }
+                work += k.max(1);
                 let y = &b[j * k..(j + 1) * k];
                 let mut sum = T::default();
                 for (&p, &q) in x.iter().zip(y) {
@@ -344,5 +358,59 @@ impl CDist {
             }
         }
         Ok(out)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+    use crate::engine::pool::Pool;
+
+    /// Runs `work` with a caller who gives up at the second look.
+    fn given_up(work: impl FnOnce(&mut Context<'_>) -> Result<(), Stop>) -> Result<(), Stop> {
+        let looks = Cell::new(0);
+        let cancelled = || {
+            looks.set(looks.get() + 1);
+            looks.get() > 1
+        };
+        work(&mut Context {
+            pool: &mut Pool::default(),
+            cancelled: &cancelled,
+            wanted: &[true],
+            outputs: &mut Vec::new(),
+        })
+    }
+
+    #[test]
+    fn a_product_ends_within_a_row_when_the_caller_gives_up() {
+        let (k, n) = (3 * WORK / 4096, 4096);
+        let (a, b) = (vec![1i32; k], vec![1i32; k * n]);
+        let mut out = vec![0; n];
+        let stop = given_up(|cx| multiply(&a, &b, &mut out, (1, k, n), cx));
+        assert_eq!(stop, Err(Stop::Cancelled));
+        assert_eq!(out, vec![(WORK / n) as i32; n], "one part was summed");
+
+        out.fill(0);
+        let mut pool = Pool::default();
+        let cx = Context {
+            pool: &mut pool,
+            cancelled: &|| false,
+            wanted: &[true],
+            outputs: &mut Vec::new(),
+        };
+        multiply(&a, &b, &mut out, (1, k, n), &cx).unwrap();
+        assert_eq!(out, vec![k as i32; n]);
+    }
+
+    #[test]
+    fn distances_of_few_rows_to_many_end_when_the_caller_gives_up() {
+        let (a, b) = (vec![1f32; 2], vec![0f32; 2 * WORK]);
+        let stop = given_up(|cx| {
+            let cdist = CDist { squared: true };
+            cdist.distances(&a, &b, (1, WORK, 2), cx).map(drop)
+        });
+        assert_eq!(stop, Err(Stop::Cancelled));
     }
 }

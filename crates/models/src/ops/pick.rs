@@ -41,12 +41,13 @@ impl Kernel for Compress {
             }
             None => Shape::vector(picks.len())?,
         };
-        let result = gathered(x, shape, cx.pool, |place| {
+        let result = gathered(x, shape, cx.pool, cx.cancelled, |place| {
             for row in 0..rows {
                 for &pick in &picks {
-                    place((row * size + pick) * inner, 1, inner);
+                    place((row * size + pick) * inner, 1, inner)?;
                 }
             }
+            Ok(())
         })?;
         cx.give(result);
         Ok(())
@@ -210,15 +211,16 @@ impl Kernel for TopK {
             Data::I32(v) => best(v, layout, self.largest, cx)?,
             other => return Err(Stop::failed(format!("no order of {}", other.element()))),
         };
-        let values = gathered(x, shape, cx.pool, |place| {
+        let values = gathered(x, shape, cx.pool, cx.cancelled, |place| {
             for row in 0..rows {
                 for j in 0..k {
                     for c in 0..inner {
                         let pick = picks[(row * k + j) * inner + c] as usize;
-                        place((row * size + pick) * inner + c, 1, 1);
+                        place((row * size + pick) * inner + c, 1, 1)?;
                     }
                 }
             }
+            Ok(())
         })?;
         cx.give(values);
         cx.give(Tensor::of(shape, picks)?);

@@ -9,6 +9,9 @@ use crate::engine::tensor::{Data, MAX_RANK, Shape, Tensor};
 use crate::engine::{Context, Kernel, Stop};
 use crate::onnx::compile::Spec;
 
+/// How many elements are visited between two looks at whether the caller gave up.
+const WORK: usize = 1 << 22;
+
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Reduction {
     Sum,
@@ -135,18 +138,24 @@ impl Plan {
     }
 
     /// Calls `visit` with the result's place of each element, in the input's order.
-    fn each(&self, mut visit: impl FnMut(usize)) {
+    fn each(&self, cx: &Context<'_>, mut visit: impl FnMut(usize)) -> Result<(), Stop> {
         if self.outputs * self.group == 0 {
-            return;
+            return Ok(());
         }
         let mut index = [0usize; MAX_RANK];
         let mut place = 0;
+        let mut work = 0;
         loop {
+            if work == WORK {
+                cx.check()?;
+                work = 0;
+            }
+            work += 1;
             visit(place);
             let mut i = self.rank;
             loop {
                 if i == 0 {
-                    return;
+                    return Ok(());
                 }
                 i -= 1;
                 index[i] += 1;
@@ -168,24 +177,29 @@ fn folded<T: Number>(
     start: T,
     cx: &mut Context<'_>,
     step: impl Fn(T, T) -> T,
-) -> Vec<T> {
+) -> Result<Vec<T>, Stop> {
     if plan.is_trailing() && plan.group > 0 {
         let mut out = cx.pool.buffer::<T>(plan.outputs);
-        out.extend(
-            values
-                .chunks_exact(plan.group)
-                .map(|group| group.iter().fold(start, |a, &v| step(a, v))),
-        );
-        return out;
+        // As many groups as make up the work between two looks, one at least.
+        let part = (WORK / plan.group).max(1) * plan.group;
+        for values in values.chunks(part) {
+            cx.check()?;
+            out.extend(
+                values
+                    .chunks_exact(plan.group)
+                    .map(|group| group.iter().fold(start, |a, &v| step(a, v))),
+            );
+        }
+        return Ok(out);
     }
     let mut out = cx.pool.filled(plan.outputs, start);
     let mut values = values.iter();
-    plan.each(|place| {
+    plan.each(cx, |place| {
         if let Some(&v) = values.next() {
             out[place] = step(out[place], v);
         }
-    });
-    out
+    })?;
+    Ok(out)
 }
 
 /// Folds each group from its first element.
@@ -201,14 +215,14 @@ fn extreme<T: Number>(
     let mut out = cx.pool.filled(plan.outputs, T::default());
     let mut seen = vec![false; plan.outputs];
     let mut values = values.iter();
-    plan.each(|place| {
+    plan.each(cx, |place| {
         if let Some(&v) = values.next()
             && (!seen[place] || better(v, out[place]))
         {
             seen[place] = true;
             out[place] = v;
         }
-    });
+    })?;
     Ok(out)
 }
 
@@ -220,17 +234,17 @@ fn whole<T: Number>(
 ) -> Result<Vec<T>, Stop> {
     let zero = T::default();
     Ok(match reduction {
-        Reduction::Sum => folded(values, plan, zero, cx, T::add),
-        Reduction::SumSquare => folded(values, plan, zero, cx, |a, v| a.add(v.mul(v))),
-        Reduction::Prod => folded(values, plan, T::of_count(1), cx, T::mul),
+        Reduction::Sum => folded(values, plan, zero, cx, T::add)?,
+        Reduction::SumSquare => folded(values, plan, zero, cx, |a, v| a.add(v.mul(v)))?,
+        Reduction::Prod => folded(values, plan, T::of_count(1), cx, T::mul)?,
         Reduction::L1 => folded(values, plan, zero, cx, |a, v| {
             a.add(if v < zero { zero.sub(v) } else { v })
-        }),
+        })?,
         Reduction::Max => extreme(values, plan, cx, |v, best| v > best)?,
         Reduction::Min => extreme(values, plan, cx, |v, best| v < best)?,
         Reduction::Mean if plan.group > 0 => {
             let n = T::of_count(plan.group);
-            let mut out = folded(values, plan, zero, cx, T::add);
+            let mut out = folded(values, plan, zero, cx, T::add)?;
             out.iter_mut().for_each(|v| *v = v.div(n));
             out
         }
@@ -250,18 +264,18 @@ fn real<T: Number + Float>(
     Ok(match reduction {
         Reduction::Mean => {
             let n = T::of_count(plan.group);
-            let mut out = folded(values, plan, zero, cx, T::add);
+            let mut out = folded(values, plan, zero, cx, T::add)?;
             out.iter_mut().for_each(|v| *v = v.div(n));
             out
         }
         Reduction::L2 => {
-            let mut out = folded(values, plan, zero, cx, |a, v| a.add(v.mul(v)));
+            let mut out = folded(values, plan, zero, cx, |a, v| a.add(v.mul(v)))?;
             out.iter_mut()
                 .for_each(|v| *v = T::from_f64(v.to_f64().sqrt()));
             out
         }
         Reduction::LogSum => {
-            let mut out = folded(values, plan, zero, cx, T::add);
+            let mut out = folded(values, plan, zero, cx, T::add)?;
             out.iter_mut()
                 .for_each(|v| *v = T::from_f64(v.to_f64().ln()));
             out
@@ -289,12 +303,12 @@ fn log_sum_exp<T: Number + Float>(
     });
     let mut sums = cx.pool.filled(plan.outputs, T::default());
     let mut rest = values.iter();
-    plan.each(|place| {
+    plan.each(cx, |place| {
         if let Some(&v) = rest.next() {
             let e = v.sub(largest[place]).function(super::unary::Function::Exp);
             sums[place] = sums[place].add(e);
         }
-    });
+    })?;
     for (sum, shift) in sums.iter_mut().zip(&largest) {
         *sum = sum.function(super::unary::Function::Log).add(*shift);
     }
@@ -430,5 +444,37 @@ impl CumSum {
             }
         }
         values
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::pool::Pool;
+
+    #[test]
+    fn a_long_reduction_ends_when_the_caller_gives_up() {
+        let values = vec![1i32; 2 * WORK];
+        let shape = Shape::matrix(WORK, 2).unwrap();
+        for axes in [[0], [1]] {
+            for cancelled in [true, false] {
+                let mut pool = Pool::default();
+                let mut cx = Context {
+                    pool: &mut pool,
+                    cancelled: &|| cancelled,
+                    wanted: &[true],
+                    outputs: &mut Vec::new(),
+                };
+                let plan = Plan::new(&shape, &axes).unwrap();
+                let sums = whole(Reduction::Sum, &values, &plan, &mut cx);
+                match sums {
+                    Err(stop) => assert!(cancelled && stop == Stop::Cancelled),
+                    Ok(sums) => {
+                        assert!(!cancelled);
+                        assert!(sums.iter().all(|&s| s as usize == plan.group));
+                    }
+                }
+            }
+        }
     }
 }

@@ -7,6 +7,7 @@ use super::axis;
 use super::layout::gathered;
 use super::{Built, Reject};
 use crate::engine::args::Args;
+use crate::engine::pool::Pool;
 use crate::engine::program::{Program, Scratch};
 use crate::engine::tensor::{Data, Shape, Tensor, Value};
 use crate::engine::{Context, Kernel, Stop};
@@ -126,7 +127,7 @@ impl Kernel for Scan {
             for (i, &(at, backwards)) in slices.iter().enumerate() {
                 let x = args.tensor(self.states + i)?;
                 let k = if backwards { length - 1 - step } else { step };
-                inputs.push(slice(x, at, k, &mut scratch.pool)?.into());
+                inputs.push(slice(x, at, k, &mut scratch.pool, cx.cancelled)?.into());
             }
             for i in 0..self.captures {
                 let outer = args.tensor(self.states + self.scanned + i)?;
@@ -152,7 +153,8 @@ impl Kernel for Scan {
             cx.give(state);
         }
         for stack in stacks {
-            cx.give(stack.finish(length)?);
+            let stacked = stack.finish(length, cx)?;
+            cx.give(stacked);
         }
         Ok(())
     }
@@ -163,16 +165,18 @@ fn slice(
     x: &Tensor,
     at: usize,
     k: usize,
-    pool: &mut crate::engine::pool::Pool,
+    pool: &mut Pool,
+    cancelled: &dyn Fn() -> bool,
 ) -> Result<Tensor, Stop> {
     let mut dims = x.dims().to_vec();
     let size = dims.remove(at);
     let inner: usize = x.dims()[at + 1..].iter().product();
     let rows = x.shape().split_at(at).0;
-    gathered(x, Shape::new(&dims)?, pool, |place| {
+    gathered(x, Shape::new(&dims)?, pool, cancelled, |place| {
         for row in 0..rows {
-            place((row * size + k) * inner, 1, inner);
+            place((row * size + k) * inner, 1, inner)?;
         }
+        Ok(())
     })
 }
 
@@ -210,7 +214,7 @@ impl Stack {
         Ok(())
     }
 
-    fn finish(self, length: usize) -> Result<Tensor, Stop> {
+    fn finish(self, length: usize, cx: &mut Context<'_>) -> Result<Tensor, Stop> {
         let Some((shape, data)) = self.parts else {
             // Nothing was scanned, so nothing tells the type of the slices.
             return Tensor::of(Shape::new(&[0])?, Vec::<f32>::new());
@@ -222,11 +226,9 @@ impl Stack {
             return Ok(stacked);
         }
         let each = shape.count();
-        let mut pool = crate::engine::pool::Pool::default();
-        gathered(&stacked, Shape::new(&dims)?, &mut pool, |place| {
-            for k in (0..length).rev() {
-                place(k * each, 1, each);
-            }
+        let shape = Shape::new(&dims)?;
+        gathered(&stacked, shape, cx.pool, cx.cancelled, |place| {
+            (0..length).rev().try_for_each(|k| place(k * each, 1, each))
         })
     }
 }

@@ -58,10 +58,13 @@ impl Kernel for DictVectorizer {
             .ok_or_else(|| Stop::failed("a word of the vocabulary is not a key of the maps"))?;
         let (rows, width) = maps.values.as_matrix();
         let shape = Shape::matrix(rows, columns.len())?;
-        let result = gathered(&maps.values, shape, cx.pool, |place| {
+        let result = gathered(&maps.values, shape, cx.pool, cx.cancelled, |place| {
             for row in 0..rows {
-                columns.iter().for_each(|&c| place(row * width + c, 1, 1));
+                columns
+                    .iter()
+                    .try_for_each(|&c| place(row * width + c, 1, 1))?;
             }
+            Ok(())
         })?;
         cx.give(result);
         Ok(())

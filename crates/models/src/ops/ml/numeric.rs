@@ -329,10 +329,13 @@ impl Kernel for ArrayFeatureExtractor {
         };
         dims.push(picks.len());
         let rows: usize = outer.iter().product();
-        let result = gathered(x, Shape::new(&dims)?, cx.pool, |place| {
+        let result = gathered(x, Shape::new(&dims)?, cx.pool, cx.cancelled, |place| {
             for row in 0..rows {
-                picks.iter().for_each(|&p| place(row * last + p, 1, 1));
+                picks
+                    .iter()
+                    .try_for_each(|&p| place(row * last + p, 1, 1))?;
             }
+            Ok(())
         })?;
         cx.give(result);
         Ok(())
