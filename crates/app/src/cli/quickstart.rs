@@ -57,7 +57,7 @@ impl Quickstart {
         if settings.listen == Settings::default().listen && is_taken(&settings.listen) {
             settings.listen = "127.0.0.1:0".to_owned();
         }
-        wiring::runtime()?.block_on(self.serve(settings))
+        wiring::runtime(&settings)?.block_on(self.serve(settings))
     }
 
     async fn serve(&self, settings: Settings) -> Result<(), Failure> {

@@ -61,7 +61,7 @@ impl Serve {
         let mode = self.tls.map(|Tls::SelfSigned| "self-signed");
         flag(&mut flags, "tls.mode", "--tls", mode);
         let settings = common.settings(flags)?.settings;
-        wiring::runtime()?.block_on(async {
+        wiring::runtime(&settings)?.block_on(async {
             let server = Server::start(&settings).await?;
             server.run(std::future::pending()).await
         })

@@ -93,6 +93,8 @@ settings! {
     "cors_origins" => cors_origins: Vec<OriginPattern> = Vec::new();
     /// The subscription that services belong to unless a deploy says otherwise.
     "subscription" => subscription: String = "00000000-0000-0000-0000-000000000000".to_owned();
+    /// Threads of the gateway; 0 is half as many as there are processors.
+    "threads" => threads: usize = 0;
     /// How long calls under way may finish after SIGTERM.
     "drain" => drain: Span = secs(30);
     /// The server that client commands talk to.
