@@ -4,6 +4,7 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read as _, Seek as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use faults::{Class, Fault};
 
@@ -14,7 +15,7 @@ pub(crate) struct Lock {
 }
 
 impl Lock {
-    /// Takes the lock at once or refuses.
+    /// Takes the lock, within [`PATIENCE`], or refuses.
     ///
     /// # Errors
     /// `Conflict`, with the holder's process id in the cause, when another process has it;
@@ -33,7 +34,7 @@ impl Lock {
             .mode(0o600)
             .open(path)
             .map_err(failed)?;
-        match file.try_lock() {
+        match patiently(&file) {
             Ok(()) => {}
             Err(TryLockError::Error(e)) => return Err(failed(e)),
             Err(TryLockError::WouldBlock) => {
@@ -56,6 +57,23 @@ impl Lock {
             .and_then(|()| file.set_len(0))
             .and_then(|()| writeln!(file, "{}", std::process::id()));
         Ok(Lock { _file: file })
+    }
+}
+
+/// How long a lock is waited for. A process that is being started shares its parent's locks until
+/// it has become the program that it starts, so that the lock of a server which was killed in that
+/// moment outlives it by some milliseconds.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+fn patiently(file: &File) -> Result<(), TryLockError> {
+    let end = Instant::now() + PATIENCE;
+    loop {
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) if Instant::now() < end => {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            verdict => return verdict,
+        }
     }
 }
 
