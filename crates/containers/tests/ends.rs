@@ -172,6 +172,8 @@ async fn a_silent_container_is_replaced() {
     let old: u32 = bench.call(1, "pid").await.unwrap().parse().unwrap();
     // SAFETY: a signal to a container of this test.
     unsafe { libc::kill(old as i32, libc::SIGSTOP) };
+    // Each of its threads stops when it is next due; until then it could still begin the call.
+    until("it is stopped", || stopped(old)).await;
     // The stopped container has not begun the call, so another can take it.
     assert_ne!(bench.call(1, "pid").await.unwrap(), old.to_string());
     until("the silent one is ended", || !lives(old)).await;
@@ -210,4 +212,17 @@ async fn a_shutdown_does_not_wait_for_ever() {
         under_way.await.unwrap().unwrap_err().name(),
         "ServiceUnavailable"
     );
+}
+
+/// Whether every thread of a process is stopped.
+fn stopped(pid: u32) -> bool {
+    let Ok(threads) = std::fs::read_dir(format!("/proc/{pid}/task")) else {
+        return false;
+    };
+    threads.flatten().all(|thread| {
+        let stat = std::fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
+        // The state stands behind the name, which ends with the last bracket.
+        stat.rsplit_once(')')
+            .is_some_and(|(_, rest)| rest.trim_start().starts_with('T'))
+    })
 }
