@@ -1,7 +1,8 @@
-//! What a plan costs beside its modules' work. A measurement, not a check:
+//! What a plan costs beside its modules' work:
 //!
-//! `cargo test -p graph --release --test overhead -- --ignored --nocapture`
+//! `cargo run -p graph --release --example overhead`
 
+#[path = "../tests/common/mod.rs"]
 mod common;
 
 use std::time::Instant;
@@ -10,9 +11,7 @@ use common::{apply_definition, input, registry, seven_bytes};
 use graph::{Package, Parameters, Plan};
 use serde_json::json;
 
-#[test]
-#[ignore = "a measurement"]
-fn measure() {
+fn main() {
     let mut definition = apply_definition();
     // Straight through, so that only the plan's own work is seen.
     let p = &mut definition["properties"];
