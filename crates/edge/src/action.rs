@@ -52,13 +52,13 @@ impl Action {
                 Box::pin(score::swagger_json(call, Subscription)).await
             }
             Action::ApiDocument => Box::pin(score::api_document(call)).await,
-            Action::PutWebService => Box::pin(arm::put(call)).await,
-            Action::GetWebService => Box::pin(arm::get(call)).await,
-            Action::DeleteWebService => Box::pin(arm::delete(call)).await,
-            Action::ListWebServiceKeys => Box::pin(arm::list_keys(call)).await,
-            Action::ListWebServicesOfGroup => Box::pin(arm::list_of_group(call)).await,
+            Action::PutWebService => Box::pin(arm::services::put(call)).await,
+            Action::GetWebService => Box::pin(arm::services::get(call)).await,
+            Action::DeleteWebService => Box::pin(arm::services::delete(call)).await,
+            Action::ListWebServiceKeys => Box::pin(arm::services::list_keys(call)).await,
+            Action::ListWebServicesOfGroup => Box::pin(arm::services::list_of_group(call)).await,
             Action::ListWebServicesOfSubscription => {
-                Box::pin(arm::list_of_subscription(call)).await
+                Box::pin(arm::services::list_of_subscription(call)).await
             }
             Action::PutBlob => Box::pin(admin::blobs::put(call)).await,
             Action::HasBlob => Box::pin(admin::blobs::has(call)).await,

@@ -141,9 +141,9 @@ pub(crate) static ROUTES: &[Route] = &[
 ];
 
 /// The most segments that a path of ours has.
-const SEGMENTS: usize = 10;
+const SEGMENTS: usize = 12;
 /// The most holes.
-const HOLES: usize = 3;
+const HOLES: usize = 4;
 
 /// A path that has a row.
 #[derive(Clone, Copy)]
@@ -275,7 +275,7 @@ mod tests {
             "/workspaces/a/services/b",
             "/workspaces/a/services/b/execute/more",
             "/workspaces/services/b/execute",
-            "/a/b/c/d/e/f/g/h/i/j/k/l/m/n",
+            "/a/b/c/d/e/f/g/h/i/j/k/l/m/n/o",
             "*",
         ] {
             assert_eq!(template(path), None, "{path}");

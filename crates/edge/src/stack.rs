@@ -52,6 +52,12 @@ impl Call<'_> {
         extract::credential(&self.head.headers)
     }
 
+    /// Who makes this management call.
+    pub(crate) fn principal(&self) -> Result<manage::Principal, Fault> {
+        let origin = self.peer.address.to_string();
+        self.gateway.manager.authorize(self.credential(), &origin)
+    }
+
     /// The start of URLs in the reply.
     pub(crate) fn base_url(&self) -> String {
         let options = &self.gateway.options;

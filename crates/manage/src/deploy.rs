@@ -4,7 +4,7 @@ use containers::RevisionFiles;
 use faults::{Class, Fault};
 use graph::{Package, Plan};
 use serde_json::Value;
-use store::{Entry, Id, KeyDigest, ResourceName, ServiceWrite, Sha256};
+use store::{Actor, Entry, Id, KeyDigest, ResourceName, ServiceWrite, Sha256};
 use telemetry::NoteLevel;
 
 use crate::access::Principal;
@@ -25,7 +25,7 @@ pub struct Deployed {
 /// A deploy that was checked as far as the gateway can: all that is left is to load it.
 struct Checked {
     turn: Turn,
-    actor: String,
+    actor: Actor,
     write: ServiceWrite,
     /// The keys that the service had when the deploy began.
     keys_seen: Option<[KeyDigest; 2]>,
@@ -56,7 +56,7 @@ impl Manager {
         name: ResourceName,
         body: impl AsRef<[u8]> + Send + 'static,
     ) -> Result<Deployed, Fault> {
-        let (inner, actor) = (self.inner.clone(), principal.name().to_owned());
+        let (inner, actor) = (self.inner.clone(), principal.actor().clone());
         let task = tokio::spawn(async move {
             let checking = inner.clone();
             let checked =
@@ -70,7 +70,7 @@ impl Manager {
 
 impl Inner {
     /// Everything that can be said about a deploy without running it. May wait for the disk.
-    fn check(&self, name: ResourceName, body: &[u8], actor: String) -> Result<Checked, Fault> {
+    fn check(&self, name: ResourceName, body: &[u8], actor: Actor) -> Result<Checked, Fault> {
         names::check(&name)?;
         let key = name.key();
         let turn = self.in_progress.begin(key.clone())?;

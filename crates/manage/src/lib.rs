@@ -21,12 +21,12 @@ use faults::Fault;
 use futures_util::{Stream, StreamExt as _};
 use graph::{Package, Registry};
 use store::{
-    Entry, NameKey, ResourceName, RevisionSummary, Sha256, Store, Stored, Subscription, Swept,
-    Upload, WhichKey, folded,
+    Actor, Entry, NameKey, ResourceName, RevisionSummary, Sha256, Store, Stored, Subscription,
+    Swept, Upload, WhichKey, folded,
 };
 use telemetry::{NoteLevel, Telemetry};
 
-pub use access::Principal;
+pub use access::{Principal, Role, Scope, Target};
 pub use definition::ApiVersion;
 pub use deploy::Deployed;
 pub use source::StoredRevisions;
@@ -123,12 +123,12 @@ impl Manager {
         }
     }
 
-    /// Checks the credentials of a management call.
+    /// Checks the credentials of a management call that came from the address `origin`.
     ///
     /// # Errors
     /// `Unauthorized.ManagementRequestUnauthorized`.
-    pub fn authorize(&self, credential: Option<&str>) -> Result<Principal, Fault> {
-        Principal::authorize(&self.inner.store, credential)
+    pub fn authorize(&self, credential: Option<&str>, origin: &str) -> Result<Principal, Fault> {
+        Principal::authorize(&self.inner.store, credential, origin)
     }
 
     /// Begins the upload of a blob that packages name as `umpire:sha256:{sha256}`.
@@ -273,7 +273,7 @@ impl Manager {
         let Ok(entry) = self.inner.entry(&key) else {
             return Ok(false);
         };
-        let (inner, actor) = (self.inner.clone(), principal.name().to_owned());
+        let (inner, actor) = (self.inner.clone(), principal.actor().clone());
         // Once the record is gone the containers must go too, whoever still waits.
         let task = tokio::spawn(async move {
             let existed = inner
@@ -322,7 +322,7 @@ impl Manager {
         };
         let ledger = &self.inner.store.ledger;
         ledger
-            .set_keys(entry.endpoint, primary, secondary, principal.name())
+            .set_keys(entry.endpoint, primary, secondary, principal.actor())
             .await?;
         ledger.keys(entry.endpoint).await
     }
@@ -370,7 +370,7 @@ impl Manager {
                 Fault::bare(faults::Class::NotFound)
                     .because("there is no such revision to go back to")
             })?;
-        let (inner, actor) = (self.inner.clone(), principal.name().to_owned());
+        let (inner, actor) = (self.inner.clone(), principal.actor().clone());
         let task = tokio::spawn(async move {
             let result = inner.go_back(&entry, target, &actor).await;
             if let Err(fault) = &result {
@@ -408,7 +408,7 @@ impl Inner {
         &self,
         entry: &Entry,
         target: RevisionSummary,
-        actor: &str,
+        actor: &Actor,
     ) -> Result<ServiceView, Fault> {
         let revision = self.store.ledger.revision(target.id).await?;
         let definition: serde_json::Value =

@@ -445,10 +445,10 @@ async fn only_the_operators_token_manages() {
     i.deploy("a", "t", b"one").await.unwrap();
     let [key, _] = i.manager.keys(&i.operator, &named("a")).await.unwrap();
     for credential in [None, Some(""), Some("guess"), Some(key.as_str())] {
-        let fault = i.manager.authorize(credential).unwrap_err();
+        let fault = i.manager.authorize(credential, "").unwrap_err();
         assert!(fault.is(&rows::Unauthorized::ManagementRequestUnauthorized));
     }
-    assert_eq!(i.operator.name(), "operator");
+    assert_eq!(i.operator.actor().name, "operator");
 }
 
 #[tokio::test]

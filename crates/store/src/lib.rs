@@ -3,6 +3,7 @@
 //! A data directory belongs to one process at a time. In it stand `ledger.sqlite` (all records),
 //! `blobs/` (content by its hash), `secrets/` (the master key and the operator's token) and `lock`.
 
+mod actor;
 mod blobs;
 mod directory;
 mod files;
@@ -23,6 +24,7 @@ use std::time::Duration;
 
 use faults::{Class, Fault};
 
+pub use actor::Actor;
 pub use blobs::{Blobs, Stored, Swept, Upload};
 pub use directory::{DEFAULT_ENDPOINT, Directory, Entry, Workspace};
 pub use id::{Id, Sha256};

@@ -8,7 +8,15 @@ const APPLICATION_ID: i32 = 0x554d_5052;
 
 /// The steps. A ledger's `user_version` is the number of those it has had. A step that has been
 /// released is never changed; a change of the schema is a further step.
-pub(crate) const MIGRATIONS: &[&str] = &[include_str!("migrations/0001.sql")];
+pub(crate) const MIGRATIONS: &[&str] = &[
+    include_str!("migrations/0001.sql"),
+    include_str!("migrations/0002.sql"),
+    include_str!("migrations/0003.sql"),
+    include_str!("migrations/0004.sql"),
+    include_str!("migrations/0005.sql"),
+    include_str!("migrations/0006.sql"),
+    include_str!("migrations/0007.sql"),
+];
 
 /// Brings a ledger to the newest schema, each step in a transaction of its own.
 ///

@@ -49,10 +49,14 @@ pub struct AuditLine {
     pub at: Timestamp,
     /// Who.
     pub actor: String,
+    /// From which address; empty where it is not known.
+    pub origin: String,
     /// Did what.
     pub action: String,
     /// To which.
     pub subject: String,
+    /// `done`, or the class and code of what it failed with.
+    pub result: String,
 }
 
 impl Ledger {
@@ -179,14 +183,17 @@ impl Ledger {
     pub async fn audit(&self, limit: u32) -> Result<Vec<AuditLine>, Fault> {
         self.read(move |connection| {
             let mut statement = connection.prepare_cached(
-                "SELECT at, actor, action, subject FROM audit ORDER BY number DESC LIMIT ?1",
+                "SELECT at, actor, origin, action, subject, result FROM audit
+                 ORDER BY number DESC LIMIT ?1",
             )?;
             let rows = statement.query_map([limit], |row| {
                 Ok(AuditLine {
                     at: time_at(row, 0)?,
                     actor: row.get(1)?,
-                    action: row.get(2)?,
-                    subject: row.get(3)?,
+                    origin: row.get(2)?,
+                    action: row.get(3)?,
+                    subject: row.get(4)?,
+                    result: row.get(5)?,
                 })
             })?;
             Ok(rows.collect::<Result<_, _>>()?)

@@ -11,7 +11,7 @@ use crate::ledger::{Change, Failure, Ledger};
 use crate::names::ResourceName;
 use crate::rows::{id_at, insert_workspace, number_at, time_at};
 use crate::seal::{KeyDigest, random_key};
-use crate::{Id, Sha256};
+use crate::{Actor, Id, Sha256};
 
 /// How many revisions before the newest are kept, beside those that an endpoint still uses.
 pub const KEPT_REVISIONS: u64 = 5;
@@ -82,7 +82,11 @@ impl Ledger {
     /// `Conflict` when the name is taken, the service changed since the writer looked, or it is
     /// read-only; `NotFound.WorkspaceNotFound`; `InternalError.FailedStoringWebService`, which
     /// leaves everything as it was.
-    pub async fn put_service(&self, write: ServiceWrite, actor: &str) -> Result<Arc<Entry>, Fault> {
+    pub async fn put_service(
+        &self,
+        write: ServiceWrite,
+        actor: impl Into<Actor>,
+    ) -> Result<Arc<Entry>, Fault> {
         self.put_service_over(write, None, actor).await
     }
 
@@ -96,9 +100,9 @@ impl Ledger {
         &self,
         write: ServiceWrite,
         keys_seen: Option<[KeyDigest; 2]>,
-        actor: &str,
+        actor: impl Into<Actor>,
     ) -> Result<Arc<Entry>, Fault> {
-        let (service, actor) = (write.service, actor.to_owned());
+        let (service, actor) = (write.service, actor.into());
         self.write(
             faults::internal_error::failed_storing_web_service,
             move |change| put_service(change, write, keys_seen, &actor),
@@ -119,9 +123,9 @@ impl Ledger {
         revision: Id,
         max_concurrent_calls: u32,
         expected: u64,
-        actor: &str,
+        actor: impl Into<Actor>,
     ) -> Result<Arc<Entry>, Fault> {
-        let actor = actor.to_owned();
+        let actor = actor.into();
         self.write(
             faults::internal_error::failed_storing_web_service,
             move |change| {
@@ -167,9 +171,9 @@ impl Ledger {
         &self,
         id: Id,
         name: ResourceName,
-        actor: &str,
+        actor: impl Into<Actor>,
     ) -> Result<(), Fault> {
-        let actor = actor.to_owned();
+        let actor = actor.into();
         self.write(faults::internal_error::unknown_error, move |change| {
             insert_workspace(change, id, &name)?;
             audit(change, &actor, "create", &format!("workspace {id}"))
@@ -182,8 +186,12 @@ impl Ledger {
     ///
     /// # Errors
     /// `InternalError.DeleteWebServiceResourceFailed`, which leaves everything as it was.
-    pub async fn delete_service(&self, service: Id, actor: &str) -> Result<bool, Fault> {
-        let actor = actor.to_owned();
+    pub async fn delete_service(
+        &self,
+        service: Id,
+        actor: impl Into<Actor>,
+    ) -> Result<bool, Fault> {
+        let actor = actor.into();
         self.write(
             faults::internal_error::delete_web_service_resource_failed,
             move |change| {
@@ -212,9 +220,9 @@ impl Ledger {
         endpoint: Id,
         primary: Option<String>,
         secondary: Option<String>,
-        actor: &str,
+        actor: impl Into<Actor>,
     ) -> Result<(), Fault> {
-        let actor = actor.to_owned();
+        let actor = actor.into();
         self.write(faults::internal_error::unknown_error, move |change| {
             let service = change
                 .transaction
@@ -247,11 +255,11 @@ impl Ledger {
     }
 }
 
-fn subject_of(service: Id) -> String {
+pub(crate) fn subject_of(service: Id) -> String {
     format!("service {service}")
 }
 
-fn conflict(cause: &str) -> Fault {
+pub(crate) fn conflict(cause: &str) -> Fault {
     Fault::bare(Class::Conflict).because(cause)
 }
 
@@ -323,7 +331,7 @@ fn put_service(
     change: &mut Change<'_>,
     write: ServiceWrite,
     keys_seen: Option<[KeyDigest; 2]>,
-    actor: &str,
+    actor: &Actor,
 ) -> Result<(), Failure> {
     let connection = change.transaction;
     let now = Timestamp::now();
@@ -510,13 +518,23 @@ fn replace_key(
     Ok(())
 }
 
-fn audit(change: &Change<'_>, actor: &str, action: &str, subject: &str) -> Result<(), Failure> {
+/// Writes the audit line of a change, in the transaction of the change.
+pub(crate) fn audit(
+    change: &Change<'_>,
+    actor: &Actor,
+    action: &str,
+    subject: &str,
+) -> Result<(), Failure> {
     change
         .transaction
-        .prepare_cached("INSERT INTO audit (at, actor, action, subject) VALUES (?1, ?2, ?3, ?4)")?
+        .prepare_cached(
+            "INSERT INTO audit (at, actor, origin, action, subject, result)
+             VALUES (?1, ?2, ?3, ?4, ?5, 'done')",
+        )?
         .execute(params![
             Timestamp::now().as_microsecond(),
-            actor,
+            actor.name,
+            actor.origin,
             action,
             subject,
         ])?;

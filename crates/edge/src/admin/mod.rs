@@ -11,8 +11,7 @@ use crate::stack::Call;
 
 /// Who calls: the operator, or nobody.
 pub(crate) fn authorize(call: &Call<'_>) -> Result<Principal, Fault> {
-    let manager = &call.gateway.manager;
-    manager.authorize(call.credential()).map_err(|fault| {
+    call.principal().map_err(|fault| {
         if fault.is(&faults::rows::Unauthorized::ManagementRequestUnauthorized) {
             unauthorized::admin_request_unauthorized()
         } else {

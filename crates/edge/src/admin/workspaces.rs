@@ -49,7 +49,7 @@ pub(crate) async fn put(call: &Call<'_>) -> Result<Reply, Fault> {
         ..beside
     };
     let id = Id::random();
-    ledger.create_workspace(id, name, principal.name()).await?;
+    ledger.create_workspace(id, name, principal.actor()).await?;
     match ledger.directory().workspace(&id) {
         Some(made) => Reply::json(StatusCode::CREATED, &view(made)),
         None => Err(Fault::bare(Class::Conflict).because("the workspace went as it came")),

@@ -153,7 +153,7 @@ impl Installation {
             Options::default(),
         );
         let token = std::fs::read_to_string(store::operator_token_file(dir)).unwrap();
-        let operator = manager.authorize(Some(token.trim())).unwrap();
+        let operator = manager.authorize(Some(token.trim()), "").unwrap();
         Installation {
             store,
             host,

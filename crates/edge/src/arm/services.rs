@@ -2,7 +2,7 @@
 //!
 //! The order of the checks: path, api-version, credentials, look-up, query, body.
 
-use faults::{Fault, bad_argument};
+use faults::Fault;
 use http::StatusCode;
 use manage::{ApiVersion, Page, Principal, ServiceView};
 use store::ResourceName;
@@ -94,16 +94,8 @@ async fn list(call: &Call<'_>, group: Option<&str>) -> Result<Reply, Fault> {
 
 /// The api-version, which this API requires, and then who calls.
 fn enter(call: &Call<'_>) -> Result<(ApiVersion, Principal), Fault> {
-    let given = call.query("api-version");
-    let version = given
-        .as_deref()
-        .and_then(ApiVersion::parse)
-        .ok_or_else(|| {
-            let shown = given.as_deref().map_or("(none)".into(), extract::shortened);
-            bad_argument::bad_version_call(shown)
-        })?;
-    let principal = call.gateway.manager.authorize(call.credential())?;
-    Ok((version, principal))
+    let version = super::api_version(call, ApiVersion::parse)?;
+    Ok((version, call.principal()?))
 }
 
 fn resource_name(call: &Call<'_>) -> ResourceName {

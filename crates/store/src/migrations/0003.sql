@@ -1,0 +1,1 @@
+-- Operations that go on after their call was answered, and regional definitions.

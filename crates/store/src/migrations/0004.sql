@@ -1,0 +1,1 @@
+-- Commitment plans, and workspaces as resources.

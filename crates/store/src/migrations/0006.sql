@@ -1,0 +1,1 @@
+-- Web-service groups and model packages.
