@@ -203,18 +203,13 @@ impl Manager {
     pub fn resolve(&self, _principal: &Principal, text: &str) -> Result<ResourceName, Fault> {
         let wanted = folded(text);
         let directory = self.inner.store.ledger.directory();
-        let named = || {
-            directory
-                .services()
-                .filter(|entry| folded(&entry.service_name.name) == wanted)
-        };
-        let in_default = named().find(|entry| {
+        let named = directory.named(&wanted);
+        let in_default = named.iter().find(|entry| {
             folded(&entry.service_name.resource_group) == folded(store::DEFAULT_RESOURCE_GROUP)
         });
-        let entry = match (in_default, named().count()) {
-            (Some(entry), _) => Some(entry),
-            (None, 1) => named().next(),
-            (None, 0) => store::Id::parse(text).and_then(|id| directory.endpoint(&id)),
+        let entry = match (in_default, named) {
+            (Some(entry), _) | (None, [entry]) => Some(entry),
+            (None, []) => store::Id::parse(text).and_then(|id| directory.endpoint(&id)),
             (None, _) => return Err(conflict("several services have that name")),
         };
         entry
@@ -237,15 +232,11 @@ impl Manager {
         limit: usize,
     ) -> Result<Page, Fault> {
         let subscription = Subscription::of(subscription);
-        let resource_group = resource_group.map(folded);
-        self.inner
-            .page(after, limit, |key| {
-                key.subscription == subscription
-                    && resource_group
-                        .as_ref()
-                        .is_none_or(|group| *group == key.resource_group)
-            })
-            .await
+        let within = match resource_group {
+            Some(group) => store::Within::ResourceGroup(subscription, folded(group)),
+            None => store::Within::Subscription(subscription),
+        };
+        self.inner.page(after, limit, within).await
     }
 
     /// A page of at most `limit` services of the whole installation; see [`Manager::list`].
@@ -258,7 +249,9 @@ impl Manager {
         after: Option<&str>,
         limit: usize,
     ) -> Result<Page, Fault> {
-        self.inner.page(after, limit, |_| true).await
+        self.inner
+            .page(after, limit, store::Within::Installation)
+            .await
     }
 
     /// Removes a service; `false` where there is none. Calls under way end in order; blobs that
@@ -458,36 +451,25 @@ impl Inner {
         &self,
         after: Option<&str>,
         limit: usize,
-        wanted: impl Fn(&NameKey) -> bool,
+        within: store::Within,
     ) -> Result<Page, Fault> {
-        if after.is_some_and(|after| after.matches('/').count() != 2) {
-            return Err(faults::bad_argument::invalid_query_parameter(
-                "$skiptoken",
-                "It is taken from nextLink as it stands there.",
-            ));
-        }
-        let mut found: Vec<(String, Arc<Entry>)> = self
-            .store
-            .ledger
-            .directory()
-            .services()
-            .map(|entry| (entry.service_name.key(), entry))
-            .filter(|(key, _)| wanted(key))
-            .map(|(key, entry)| (place(&key), entry.clone()))
-            .filter(|(place, _)| after.is_none_or(|after| place.as_str() > after))
-            .collect();
-        found.sort_by(|(a, _), (b, _)| a.cmp(b));
-        let more = found.len() > limit;
-        found.truncate(limit);
-        let next = found
-            .last()
-            .filter(|_| more)
-            .map(|(place, _)| place.clone());
-        let ids = found.iter().map(|(_, entry)| entry.revision).collect();
+        let after = after.map(end_of_page).transpose()?;
+        // One more than asked for tells whether there is a next page.
+        let ledger = &self.store.ledger;
+        let mut names = ledger.names(within, after, limit.saturating_add(1)).await?;
+        let more = names.len() > limit;
+        names.truncate(limit);
+        let next = names.last().filter(|_| more).map(place);
+        let found: Vec<Arc<Entry>> = {
+            let directory = ledger.directory();
+            let entry = |name| directory.by_name(name).cloned();
+            names.iter().filter_map(entry).collect()
+        };
+        let ids = found.iter().map(|entry| entry.revision).collect();
         let definitions = self.store.ledger.definitions(ids).await?;
         let mut definitions = definitions.into_iter().peekable();
         let mut services = Vec::with_capacity(found.len());
-        for (_, entry) in found {
+        for entry in found {
             // A service that went in between is not in the list.
             if let Some((_, text)) = definitions.next_if(|(id, _)| *id == entry.revision) {
                 services.push(ServiceView::new(entry, &text)?);
@@ -500,6 +482,22 @@ impl Inner {
 /// Where a service stands in a list; also what a page's end is told by. No name has a `/`.
 fn place(key: &NameKey) -> String {
     format!("{}/{}/{}", key.subscription, key.resource_group, key.name)
+}
+
+/// Reads what [`place`] wrote.
+fn end_of_page(text: &str) -> Result<NameKey, Fault> {
+    let mut parts = text.split('/');
+    match (parts.next(), parts.next(), parts.next(), parts.next()) {
+        (Some(subscription), Some(resource_group), Some(name), None) => Ok(NameKey {
+            subscription: Subscription::of(subscription),
+            resource_group: folded(resource_group),
+            name: folded(name),
+        }),
+        _ => Err(faults::bad_argument::invalid_query_parameter(
+            "$skiptoken",
+            "It is taken from nextLink as it stands there.",
+        )),
+    }
 }
 
 fn blob_name(text: &str) -> Result<Sha256, Fault> {

@@ -20,6 +20,8 @@ pub struct Directory {
     /// By endpoint id, and the default endpoints by service id too.
     by_id: Sharded<Id, Arc<Entry>>,
     by_name: Sharded<NameKey, Arc<Entry>>,
+    /// The default endpoints of the services of a name, in whatever group they stand.
+    by_short_name: Sharded<Box<str>, Vec<Arc<Entry>>>,
     /// The endpoints of each service.
     by_service: Sharded<Id, Vec<Arc<Entry>>>,
     /// Digests of keys and tokens, and how often each occurs.
@@ -112,7 +114,13 @@ impl Directory {
             old.keys.iter().for_each(|key| self.remove_known(key));
             if old.endpoint_name == DEFAULT_ENDPOINT {
                 self.by_id.remove(&service);
-                self.by_name.remove(&old.service_name.key());
+                let key = old.service_name.key();
+                self.by_name.remove(&key);
+                let mut others = self.by_short_name.remove(&key.name).unwrap_or_default();
+                others.retain(|other| other.service != service);
+                if !others.is_empty() {
+                    self.by_short_name.insert(key.name, others);
+                }
             }
         }
         if entries.is_empty() {
@@ -124,7 +132,11 @@ impl Directory {
             entry.keys.iter().for_each(|key| self.add_known(*key));
             if entry.endpoint_name == DEFAULT_ENDPOINT {
                 self.by_id.insert(service, entry.clone());
-                self.by_name.insert(entry.service_name.key(), entry.clone());
+                let key = entry.service_name.key();
+                let mut same = self.named(&key.name).to_vec();
+                same.push(entry.clone());
+                self.by_short_name.insert(key.name.clone(), same);
+                self.by_name.insert(key, entry.clone());
             }
         }
         self.by_service.insert(service, entries);
@@ -157,6 +169,12 @@ impl Directory {
     /// The default endpoint of the service of that name.
     pub fn by_name(&self, name: &NameKey) -> Option<&Arc<Entry>> {
         self.by_name.get(name)
+    }
+
+    /// The default endpoints of the services of that name, given in lower case, in all resource
+    /// groups.
+    pub fn named(&self, name: &str) -> &[Arc<Entry>] {
+        self.by_short_name.get(name).map_or(&[], Vec::as_slice)
     }
 
     /// The workspace of that id.

@@ -1,5 +1,6 @@
 //! A map of which a changed copy is cheap.
 
+use std::borrow::Borrow;
 use std::collections::HashMap;
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher as _};
@@ -19,7 +20,7 @@ pub(crate) struct Sharded<K, V> {
 }
 
 /// Tells in which part of a [`Sharded`] map a key is.
-pub(crate) trait ShardKey: Eq + Hash + Clone {
+pub(crate) trait ShardKey: Eq + Hash {
     /// Any number; equal keys have equal ones.
     fn shard(&self) -> u8;
 }
@@ -38,10 +39,26 @@ impl ShardKey for KeyDigest {
 
 impl ShardKey for NameKey {
     fn shard(&self) -> u8 {
-        let mut hasher = DefaultHasher::new();
-        self.hash(&mut hasher);
-        hasher.finish() as u8
+        hashed(self)
     }
+}
+
+impl ShardKey for str {
+    fn shard(&self) -> u8 {
+        hashed(&self)
+    }
+}
+
+impl ShardKey for Box<str> {
+    fn shard(&self) -> u8 {
+        (**self).shard()
+    }
+}
+
+fn hashed(key: &impl Hash) -> u8 {
+    let mut hasher = DefaultHasher::new();
+    key.hash(&mut hasher);
+    hasher.finish() as u8
 }
 
 impl<K, V> Default for Sharded<K, V> {
@@ -53,8 +70,11 @@ impl<K, V> Default for Sharded<K, V> {
     }
 }
 
-impl<K: ShardKey, V: Clone> Sharded<K, V> {
-    pub(crate) fn get(&self, key: &K) -> Option<&V> {
+impl<K: ShardKey + Clone, V: Clone> Sharded<K, V> {
+    pub(crate) fn get<Q: ShardKey + ?Sized>(&self, key: &Q) -> Option<&V>
+    where
+        K: Borrow<Q>,
+    {
         self.shards[usize::from(key.shard())].get(key)
     }
 
