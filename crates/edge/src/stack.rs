@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use faults::{Class, Fault, internal_error, request_timeout};
+use faults::{Class, Fault, internal_error, request_timeout, unauthorized};
 use futures_util::FutureExt as _;
 use http::header::{CONNECTION, CONTENT_LENGTH, HeaderValue};
 use http::{Method, Request, Response, Version, request};
@@ -181,6 +181,7 @@ pub(crate) async fn handle(
                     .catch_unwind()
                     .await
                     .unwrap_or_else(|panic| Err(of_panic(&*panic)))
+                    .map_err(|fault| in_terms_of(m.route.surface, fault))
             }
         },
     };
@@ -221,6 +222,20 @@ pub(crate) async fn handle(
     };
     seen.end(status, outcome, fault.as_ref(), reply.body.len() as u64);
     into_response(reply, &head.method)
+}
+
+/// On the operators' API a refusal has a row of its own.
+fn in_terms_of(surface: Surface, fault: Fault) -> Fault {
+    let row = &faults::rows::Unauthorized::ManagementRequestUnauthorized;
+    // `Http` is `/metrics`, which may ask for the operator's credentials.
+    if !matches!(surface, Surface::Admin | Surface::Http) || !fault.is(row) {
+        return fault;
+    }
+    let refused = unauthorized::admin_request_unauthorized();
+    match fault.cause() {
+        Some(cause) => refused.because(cause),
+        None => refused,
+    }
 }
 
 fn into_response(reply: Reply, method: &Method) -> Response<Sending> {

@@ -1,35 +1,7 @@
 //! Who may do what.
 
 use faults::Fault;
-use store::{Actor, Entry, Id, NameKey, Store, Subscription, Workspace};
-
-/// What somebody may do, each including those before it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Role {
-    /// Look at things, keys left out.
-    Read,
-    /// Make, change and remove services and what belongs to them; read keys.
-    Manage,
-    /// Run the installation.
-    Admin,
-}
-
-/// What a credential is good for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Scope {
-    /// Everything.
-    Installation,
-    /// All of one subscription.
-    Subscription(Subscription),
-    /// One resource group, in lower case, of a subscription.
-    ResourceGroup(Subscription, Box<str>),
-    /// One workspace and its services.
-    Workspace(Id),
-    /// One service with its endpoints.
-    Service(Id),
-    /// One endpoint.
-    Endpoint(Id),
-}
+use store::{Actor, Entry, Id, NameKey, Role, Scope, Store, Subscription, Workspace};
 
 /// What a call touches, as far as it is known. A scope covers a target when the target is known
 /// to lie within it.
@@ -100,18 +72,30 @@ impl Target {
     }
 }
 
-impl Scope {
-    /// Whether the target is known to lie within.
-    pub fn covers(&self, target: &Target) -> bool {
-        match self {
+impl Target {
+    /// Whether it is known to lie within the scope.
+    pub fn is_within(&self, scope: &Scope) -> bool {
+        match scope {
             Scope::Installation => true,
-            Scope::Subscription(s) => target.subscription.as_ref() == Some(s),
+            Scope::Subscription(s) => self.subscription.as_ref() == Some(s),
             Scope::ResourceGroup(s, g) => {
-                target.subscription.as_ref() == Some(s) && target.resource_group.as_ref() == Some(g)
+                self.subscription.as_ref() == Some(s) && self.resource_group.as_ref() == Some(g)
             }
-            Scope::Workspace(id) => target.workspace == Some(*id),
-            Scope::Service(id) => target.service == Some(*id),
-            Scope::Endpoint(id) => target.endpoint == Some(*id),
+            Scope::Workspace(id) => self.workspace == Some(*id),
+            Scope::Service(id) => self.service == Some(*id),
+            Scope::Endpoint(id) => self.endpoint == Some(*id),
+        }
+    }
+
+    /// Whether something that is known to lie within the scope may lie within this target.
+    fn may_hold_of(&self, scope: &Scope) -> bool {
+        let same = |s: &Subscription| self.subscription.as_ref().is_none_or(|own| own == s);
+        match scope {
+            Scope::Subscription(s) => same(s),
+            Scope::ResourceGroup(s, g) => {
+                same(s) && self.resource_group.as_ref().is_none_or(|own| own == g)
+            }
+            _ => true,
         }
     }
 }
@@ -137,13 +121,64 @@ impl Principal {
     /// # Errors
     /// `Unauthorized.ManagementRequestUnauthorized`.
     pub fn permit(&self, role: Role, target: &Target) -> Result<(), Fault> {
-        if self.role >= role && self.scope.covers(target) {
+        self.decide(role, target.is_within(&self.scope), target)
+    }
+
+    /// Refuses what is beyond the role, wherever the scope is: for what belongs to no service yet,
+    /// such as a blob.
+    ///
+    /// # Errors
+    /// `Unauthorized.ManagementRequestUnauthorized`.
+    pub fn permit_anywhere(&self, role: Role) -> Result<(), Fault> {
+        self.decide(role, true, &Target::default())
+    }
+
+    /// Refuses a list of what lies within `target` to those who can see nothing there. Whoever is
+    /// let in is shown what [`Principal::sees`].
+    ///
+    /// # Errors
+    /// `Unauthorized.ManagementRequestUnauthorized`.
+    pub fn permit_list(&self, target: &Target) -> Result<(), Fault> {
+        self.decide(Role::Read, target.may_hold_of(&self.scope), target)
+    }
+
+    /// Refuses to make something new under a name to those who can in no case. In which workspace
+    /// it is to stand may not be known yet; who is good for one workspace only is let through, and
+    /// must be asked with [`Principal::permit`] once it is known.
+    ///
+    /// # Errors
+    /// `Unauthorized.ManagementRequestUnauthorized`.
+    pub fn permit_new(&self, target: &Target) -> Result<(), Fault> {
+        let in_place = matches!(self.scope, Scope::Workspace(_)) || target.is_within(&self.scope);
+        self.decide(Role::Manage, in_place, target)
+    }
+
+    /// Whether the target lies within the scope.
+    pub fn sees(&self, target: &Target) -> bool {
+        target.is_within(&self.scope)
+    }
+
+    /// What the credential may do.
+    pub fn role(&self) -> Role {
+        self.role
+    }
+
+    /// Where the credential is good.
+    pub fn scope(&self) -> &Scope {
+        &self.scope
+    }
+
+    fn decide(&self, role: Role, in_place: bool, target: &Target) -> Result<(), Fault> {
+        if self.role >= role && in_place {
             return Ok(());
         }
         Err(
             faults::unauthorized::management_request_unauthorized().because(format!(
-                "{} has the role {:?} on {:?}; {role:?} on {target:?} was asked for",
-                self.actor.name, self.role, self.scope
+                "{} has the role {} on {}; {} on {target:?} was asked for",
+                self.actor.name,
+                self.role.name(),
+                self.scope,
+                role.name(),
             )),
         )
     }
@@ -170,5 +205,148 @@ impl Principal {
                 scope: Scope::Installation,
             })
             .ok_or_else(faults::unauthorized::management_request_unauthorized)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use faults::rows::Unauthorized::ManagementRequestUnauthorized;
+    use store::ResourceName;
+
+    fn somebody(role: Role, scope: Scope) -> Principal {
+        Principal {
+            actor: Actor::from("somebody"),
+            role,
+            scope,
+        }
+    }
+
+    fn name(subscription: &str, group: &str) -> NameKey {
+        ResourceName {
+            subscription: subscription.into(),
+            resource_group: group.into(),
+            name: "n".into(),
+        }
+        .key()
+    }
+
+    fn service(workspace: u8, service: u8) -> Target {
+        Target {
+            workspace: Some(Id([workspace; 16])),
+            service: Some(Id([service; 16])),
+            ..Target::resource(&name("s", "g"))
+        }
+    }
+
+    #[test]
+    fn a_scope_covers_what_lies_within_it_and_nothing_else() {
+        let s = Subscription::of("S");
+        let other = Subscription::of("t");
+        for (scope, covered) in [
+            (Scope::Installation, true),
+            (Scope::Subscription(s.clone()), true),
+            (Scope::Subscription(other.clone()), false),
+            (Scope::ResourceGroup(s.clone(), "g".into()), true),
+            (Scope::ResourceGroup(s.clone(), "h".into()), false),
+            (Scope::ResourceGroup(other, "g".into()), false),
+            (Scope::Workspace(Id([1; 16])), true),
+            (Scope::Workspace(Id([2; 16])), false),
+            (Scope::Service(Id([1; 16])), true),
+            (Scope::Service(Id([2; 16])), false),
+            // An endpoint's key is good for the endpoint, not for its service.
+            (Scope::Endpoint(Id([1; 16])), false),
+        ] {
+            let principal = somebody(Role::Manage, scope.clone());
+            let target = service(1, 1);
+            assert_eq!(principal.sees(&target), covered, "{scope}");
+            let permitted = principal.permit(Role::Manage, &target);
+            assert_eq!(permitted.is_ok(), covered, "{scope}");
+            // What is wider than the scope is beyond it.
+            let all = principal.permit(Role::Read, &Target::installation());
+            assert_eq!(all.is_ok(), scope == Scope::Installation, "{scope}");
+        }
+    }
+
+    #[test]
+    fn a_role_does_what_the_lesser_ones_do_and_no_more() {
+        let target = service(1, 1);
+        for has in [Role::Read, Role::Manage, Role::Admin] {
+            let principal = somebody(has, Scope::Installation);
+            for asked in [Role::Read, Role::Manage, Role::Admin] {
+                let result = principal.permit(asked, &target);
+                assert_eq!(result.is_ok(), has >= asked, "{has:?} asks {asked:?}");
+                if let Err(fault) = result {
+                    assert!(fault.is(&ManagementRequestUnauthorized));
+                }
+            }
+            assert_eq!(
+                principal.permit_anywhere(Role::Manage).is_ok(),
+                has >= Role::Manage
+            );
+        }
+    }
+
+    #[test]
+    fn a_list_is_refused_only_where_nothing_can_be_seen() {
+        let s = Subscription::of("s");
+        let t = Subscription::of("t");
+        let group = |s: &Subscription, g: &str| Target::resource_group(s.clone(), g.into());
+        let all = Target::installation();
+        for (scope, target, open) in [
+            (Scope::Subscription(s.clone()), all.clone(), true),
+            (
+                Scope::Subscription(s.clone()),
+                Target::subscription(s.clone()),
+                true,
+            ),
+            (
+                Scope::Subscription(s.clone()),
+                Target::subscription(t.clone()),
+                false,
+            ),
+            (Scope::Subscription(s.clone()), group(&s, "g"), true),
+            (
+                Scope::ResourceGroup(s.clone(), "g".into()),
+                Target::subscription(s.clone()),
+                true,
+            ),
+            (
+                Scope::ResourceGroup(s.clone(), "g".into()),
+                group(&s, "g"),
+                true,
+            ),
+            (
+                Scope::ResourceGroup(s.clone(), "g".into()),
+                group(&s, "h"),
+                false,
+            ),
+            (Scope::ResourceGroup(s, "g".into()), group(&t, "g"), false),
+            (Scope::Service(Id([1; 16])), group(&t, "g"), true),
+        ] {
+            let result = somebody(Role::Read, scope.clone()).permit_list(&target);
+            assert_eq!(result.is_ok(), open, "{scope}");
+        }
+    }
+
+    #[test]
+    fn only_a_workspaces_own_may_make_what_has_no_workspace_yet() {
+        let new = Target::resource(&name("s", "g"));
+        let s = Subscription::of("s");
+        for (role, scope, open) in [
+            (Role::Manage, Scope::Installation, true),
+            (
+                Role::Manage,
+                Scope::ResourceGroup(s.clone(), "g".into()),
+                true,
+            ),
+            (Role::Manage, Scope::ResourceGroup(s, "h".into()), false),
+            (Role::Manage, Scope::Workspace(Id([1; 16])), true),
+            (Role::Read, Scope::Workspace(Id([1; 16])), false),
+            (Role::Manage, Scope::Service(Id([1; 16])), false),
+            (Role::Manage, Scope::Endpoint(Id([1; 16])), false),
+        ] {
+            assert_eq!(somebody(role, scope).permit_new(&new).is_ok(), open);
+        }
     }
 }

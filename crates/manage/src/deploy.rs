@@ -1,13 +1,17 @@
 //! Making a service, and giving one a further revision.
 
+use std::sync::Arc;
+
 use containers::RevisionFiles;
 use faults::{Class, Fault};
 use graph::{Package, Plan};
 use serde_json::Value;
-use store::{Actor, Entry, Id, KeyDigest, ResourceName, ServiceWrite, Sha256};
+use store::{
+    Actor, Entry, Id, KeyDigest, NameKey, ResourceName, Role, Scope, ServiceWrite, Sha256,
+};
 use telemetry::NoteLevel;
 
-use crate::access::Principal;
+use crate::access::{Principal, Target};
 use crate::in_progress::Turn;
 use crate::json::Body;
 use crate::view::ServiceView;
@@ -41,7 +45,9 @@ impl Manager {
     /// deploy that fails changes nothing. One that nobody waits for any more goes on to its end.
     ///
     /// # Errors
-    /// In the order of the checks: `BadArgument` for a name that is not allowed; `Conflict` while
+    /// In the order of the checks: `BadArgument` for a name that is not allowed;
+    /// `Unauthorized.ManagementRequestUnauthorized` beyond role or scope (what is new, once its
+    /// workspace is known); `Conflict` while
     /// another change of the service is under way or when it is read-only;
     /// `BadArgument.RequestBodyInvalid`, `.RequestIsEmpty`; what `graph::Package::from_json` and
     /// `graph::Plan::validate` say; `BadArgument.InvalidBlob`, `.BlobNotFound` for a resource;
@@ -56,11 +62,12 @@ impl Manager {
         name: ResourceName,
         body: impl AsRef<[u8]> + Send + 'static,
     ) -> Result<Deployed, Fault> {
-        let (inner, actor) = (self.inner.clone(), principal.actor().clone());
+        let (inner, principal) = (self.inner.clone(), principal.clone());
         let task = tokio::spawn(async move {
             let checking = inner.clone();
-            let checked =
-                tokio::task::spawn_blocking(move || checking.check(name, body.as_ref(), actor));
+            let checked = tokio::task::spawn_blocking(move || {
+                checking.check(name, body.as_ref(), &principal)
+            });
             let checked = checked.await.map_err(|e| broken(&e))??;
             inner.load_and_store(checked).await
         });
@@ -70,11 +77,18 @@ impl Manager {
 
 impl Inner {
     /// Everything that can be said about a deploy without running it. May wait for the disk.
-    fn check(&self, name: ResourceName, body: &[u8], actor: Actor) -> Result<Checked, Fault> {
+    fn check(
+        &self,
+        name: ResourceName,
+        body: &[u8],
+        principal: &Principal,
+    ) -> Result<Checked, Fault> {
         names::check(&name)?;
         let key = name.key();
+        self.may_deploy(principal, &key)?;
         let turn = self.in_progress.begin(key.clone())?;
-        let before = self.store.ledger.directory().by_name(&key).cloned();
+        // Looked up again: before the turn it may have been removed and made anew elsewhere.
+        let before = self.may_deploy(principal, &key)?;
         if before.as_ref().is_some_and(|entry| entry.read_only) {
             return Err(conflict("the service is read-only"));
         }
@@ -85,7 +99,7 @@ impl Inner {
         let resources = self.resources(&package)?;
         let keys = given_keys(&package)?;
         let max_concurrent_calls = self.options.throttles.of(&package)?;
-        let workspace = self.workspace(&package, before.as_deref())?;
+        let workspace = self.workspace(&package, before.as_deref(), principal, &key)?;
         if let Some(before) = &before
             && !names::same_location(&before.location, &body.location)
         {
@@ -121,7 +135,7 @@ impl Inner {
         };
         Ok(Checked {
             turn,
-            actor,
+            actor: principal.actor().clone(),
             write,
             keys_seen: before.map(|entry| entry.keys),
             files,
@@ -147,21 +161,52 @@ impl Inner {
             .collect()
     }
 
+    /// The service that a deploy of that name changes, for somebody who may; `None` for a new one,
+    /// about which [`Inner::workspace`] has the last word.
+    fn may_deploy(
+        &self,
+        principal: &Principal,
+        key: &NameKey,
+    ) -> Result<Option<Arc<Entry>>, Fault> {
+        let before = self.store.ledger.directory().by_name(key).cloned();
+        match &before {
+            Some(before) => principal.permit(Role::Manage, &Target::service(before))?,
+            None => principal.permit_new(&Target::resource(key))?,
+        }
+        Ok(before)
+    }
+
     /// The workspace that the service belongs to: the one it has, the one that is asked for, or
-    /// the installation's.
-    fn workspace(&self, package: &Package, before: Option<&Entry>) -> Result<Id, Fault> {
+    /// the principal's own, or the installation's.
+    fn workspace(
+        &self,
+        package: &Package,
+        before: Option<&Entry>,
+        principal: &Principal,
+        key: &NameKey,
+    ) -> Result<Id, Fault> {
         let unknown = faults::not_found::workspace_not_found;
+        let may = |id| {
+            let target = Target::resource(key).in_workspace(id);
+            match before {
+                // Whoever may change the service was asked already.
+                Some(_) => Ok(id),
+                None => principal.permit(Role::Manage, &target).map(|()| id),
+            }
+        };
         let directory = self.store.ledger.directory();
         let asked = package.workspace.as_deref().filter(|id| !id.is_empty());
         let Some(asked) = asked else {
-            return match before {
-                Some(before) => Ok(before.workspace),
-                None => Ok(directory.default_workspace().ok_or_else(unknown)?.id),
+            return match (before, principal.scope()) {
+                (Some(before), _) => Ok(before.workspace),
+                (None, Scope::Workspace(own)) => may(*own),
+                (None, _) => may(directory.default_workspace().ok_or_else(unknown)?.id),
             };
         };
         // The id may come as an ARM id, whose last segment then counts.
         let id = asked.rsplit('/').next().unwrap_or(asked);
-        let id = Id::parse(id)
+        let id = Id::parse(id).map(may).transpose()?;
+        let id = id
             .filter(|id| directory.workspace(id).is_some())
             .ok_or_else(|| unknown().at("machineLearningWorkspace/id"))?;
         if before.is_some_and(|before| before.workspace != id) {

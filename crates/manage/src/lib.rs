@@ -22,14 +22,15 @@ use futures_util::{Stream, StreamExt as _};
 use graph::{Package, Registry};
 use store::{
     Actor, Entry, NameKey, ResourceName, RevisionSummary, Sha256, Store, Stored, Subscription,
-    Swept, Upload, WhichKey, folded,
+    Swept, Upload, WhichKey, Within, folded,
 };
 use telemetry::{NoteLevel, Telemetry};
 
-pub use access::{Principal, Role, Scope, Target};
+pub use access::{Principal, Target};
 pub use definition::ApiVersion;
 pub use deploy::Deployed;
 pub use source::StoredRevisions;
+pub use store::{Role, Scope};
 pub use view::ServiceView;
 
 use deploy::{broken, conflict};
@@ -134,9 +135,11 @@ impl Manager {
     /// Begins the upload of a blob that packages name as `umpire:sha256:{sha256}`.
     ///
     /// # Errors
+    /// `Unauthorized.ManagementRequestUnauthorized` for whoever may manage nothing;
     /// `BadArgument.RequestBodyInvalid` at `sha256` for text that is no SHA-256;
     /// `InternalError.FailedStoringWebService` when the disk fails.
-    pub fn begin_blob(&self, _principal: &Principal, sha256: &str) -> Result<Upload, Fault> {
+    pub fn begin_blob(&self, principal: &Principal, sha256: &str) -> Result<Upload, Fault> {
+        principal.permit_anywhere(Role::Manage)?;
         let sha256 = blob_name(sha256)?;
         self.inner
             .store
@@ -170,9 +173,11 @@ impl Manager {
     /// kept from the next sweep, so that whoever asked can count on it.
     ///
     /// # Errors
+    /// `Unauthorized.ManagementRequestUnauthorized` for whoever may manage nothing;
     /// `BadArgument.RequestBodyInvalid` at `sha256` for text that is no SHA-256;
     /// `InternalError.UnknownError` when the disk fails.
-    pub fn blob_size(&self, _principal: &Principal, sha256: &str) -> Result<Option<u64>, Fault> {
+    pub fn blob_size(&self, principal: &Principal, sha256: &str) -> Result<Option<u64>, Fault> {
+        principal.permit_anywhere(Role::Manage)?;
         let sha256 = blob_name(sha256)?;
         let blobs = &self.inner.store.blobs;
         match blobs.keep(&sha256)? {
@@ -184,13 +189,14 @@ impl Manager {
     /// The service of that name.
     ///
     /// # Errors
+    /// `Unauthorized.ManagementRequestUnauthorized` beyond role or scope;
     /// `NotFound.WebServiceNotFound`; `InternalError.UnknownError` when the ledger fails.
     pub async fn get(
         &self,
-        _principal: &Principal,
+        principal: &Principal,
         name: &ResourceName,
     ) -> Result<ServiceView, Fault> {
-        let entry = self.inner.entry(&name.key())?;
+        let entry = self.inner.entry(principal, Role::Read, &name.key())?;
         let revision = self.inner.store.ledger.revision(entry.revision).await?;
         ServiceView::new(entry, &revision.definition)
     }
@@ -199,33 +205,41 @@ impl Manager {
     /// resource group, else a name that only one service has, else a service's or endpoint's id.
     ///
     /// # Errors
+    /// `Unauthorized.ManagementRequestUnauthorized` beyond role or scope;
     /// `NotFound.WebServiceNotFound`; `Conflict` when several services have the name.
-    pub fn resolve(&self, _principal: &Principal, text: &str) -> Result<ResourceName, Fault> {
+    pub fn resolve(&self, principal: &Principal, text: &str) -> Result<ResourceName, Fault> {
         let wanted = folded(text);
         let directory = self.inner.store.ledger.directory();
-        let named = directory.named(&wanted);
+        let sees = |entry: &&Arc<Entry>| principal.sees(&Target::service(entry));
+        let named: Vec<&Arc<Entry>> = directory.named(&wanted).iter().filter(sees).collect();
         let in_default = named.iter().find(|entry| {
             folded(&entry.service_name.resource_group) == folded(store::DEFAULT_RESOURCE_GROUP)
         });
-        let entry = match (in_default, named) {
-            (Some(entry), _) | (None, [entry]) => Some(entry),
-            (None, []) => store::Id::parse(text).and_then(|id| directory.endpoint(&id)),
+        let entry = match (in_default, &named[..]) {
+            (Some(entry), _) | (None, [entry]) => Some(*entry),
+            (None, []) => store::Id::parse(text)
+                .and_then(|id| directory.endpoint(&id))
+                .filter(sees),
             (None, _) => return Err(conflict("several services have that name")),
         };
-        entry
-            .map(|entry| entry.service_name.clone())
-            .ok_or_else(faults::not_found::web_service_not_found)
+        let Some(entry) = entry else {
+            // Only who sees all may know that there is none.
+            principal.permit(Role::Read, &Target::installation())?;
+            return Err(faults::not_found::web_service_not_found());
+        };
+        Ok(entry.service_name.clone())
     }
 
     /// A page of at most `limit` services of a subscription, or of one resource group of it,
     /// after the page that ended with `after`.
     ///
     /// # Errors
+    /// `Unauthorized.ManagementRequestUnauthorized` beyond role or scope;
     /// `BadArgument.InvalidQueryParameter` for an `after` that no page gave;
     /// `InternalError.UnknownError` when the ledger fails.
     pub async fn list(
         &self,
-        _principal: &Principal,
+        principal: &Principal,
         subscription: &str,
         resource_group: Option<&str>,
         after: Option<&str>,
@@ -233,10 +247,10 @@ impl Manager {
     ) -> Result<Page, Fault> {
         let subscription = Subscription::of(subscription);
         let within = match resource_group {
-            Some(group) => store::Within::ResourceGroup(subscription, folded(group)),
-            None => store::Within::Subscription(subscription),
+            Some(group) => Within::ResourceGroup(subscription, folded(group)),
+            None => Within::Subscription(subscription),
         };
-        self.inner.page(after, limit, within).await
+        self.inner.page(principal, after, limit, within).await
     }
 
     /// A page of at most `limit` services of the whole installation; see [`Manager::list`].
@@ -245,12 +259,12 @@ impl Manager {
     /// As for [`Manager::list`].
     pub async fn list_all(
         &self,
-        _principal: &Principal,
+        principal: &Principal,
         after: Option<&str>,
         limit: usize,
     ) -> Result<Page, Fault> {
         self.inner
-            .page(after, limit, store::Within::Installation)
+            .page(principal, after, limit, Within::Installation)
             .await
     }
 
@@ -258,12 +272,17 @@ impl Manager {
     /// nothing else names go with a later sweep.
     ///
     /// # Errors
+    /// `Unauthorized.ManagementRequestUnauthorized` beyond role or scope;
     /// `Conflict` while another change of the service is under way;
     /// `InternalError.DeleteWebServiceResourceFailed`, which leaves everything as it was.
     pub async fn delete(&self, principal: &Principal, name: &ResourceName) -> Result<bool, Fault> {
         let key = name.key();
-        let turn = self.inner.in_progress.begin(key.clone())?;
-        let Ok(entry) = self.inner.entry(&key) else {
+        let turn = match self.inner.found(principal, Role::Manage, &key)? {
+            Some(_) => self.inner.in_progress.begin(key.clone())?,
+            None => return Ok(false),
+        };
+        // Looked up again: before the turn it may have been removed and made anew elsewhere.
+        let Some(entry) = self.inner.found(principal, Role::Manage, &key)? else {
             return Ok(false);
         };
         let (inner, actor) = (self.inner.clone(), principal.actor().clone());
@@ -285,13 +304,14 @@ impl Manager {
     /// The plain keys of the service's default endpoint: primary, secondary.
     ///
     /// # Errors
+    /// `Unauthorized.ManagementRequestUnauthorized` beyond role or scope;
     /// `NotFound.WebServiceNotFound`; `InternalError.UnknownError` when the ledger fails.
     pub async fn keys(
         &self,
-        _principal: &Principal,
+        principal: &Principal,
         name: &ResourceName,
     ) -> Result<[String; 2], Fault> {
-        let entry = self.inner.entry(&name.key())?;
+        let entry = self.inner.entry(principal, Role::Manage, &name.key())?;
         self.inner.store.ledger.keys(entry.endpoint).await
     }
 
@@ -299,6 +319,7 @@ impl Manager {
     /// both keys. A deploy under way is not waited for; if it brings keys, it ends in a conflict.
     ///
     /// # Errors
+    /// `Unauthorized.ManagementRequestUnauthorized` beyond role or scope;
     /// `NotFound.WebServiceNotFound`; `Conflict` for a read-only service;
     /// `InternalError.UnknownError` when the ledger fails.
     pub async fn regenerate_key(
@@ -307,7 +328,7 @@ impl Manager {
         name: &ResourceName,
         which: WhichKey,
     ) -> Result<[String; 2], Fault> {
-        let entry = self.inner.entry(&name.key())?;
+        let entry = self.inner.entry(principal, Role::Manage, &name.key())?;
         let fresh = Some(store::random_key());
         let (primary, secondary) = match which {
             WhichKey::Primary => (fresh, None),
@@ -323,13 +344,14 @@ impl Manager {
     /// The revisions of a service that are kept, newest first.
     ///
     /// # Errors
+    /// `Unauthorized.ManagementRequestUnauthorized` beyond role or scope;
     /// `NotFound.WebServiceNotFound`; `InternalError.UnknownError` when the ledger fails.
     pub async fn revisions(
         &self,
-        _principal: &Principal,
+        principal: &Principal,
         name: &ResourceName,
     ) -> Result<Vec<RevisionSummary>, Fault> {
-        let entry = self.inner.entry(&name.key())?;
+        let entry = self.inner.entry(principal, Role::Read, &name.key())?;
         self.inner.store.ledger.revisions(entry.service).await
     }
 
@@ -337,6 +359,7 @@ impl Manager {
     /// present one. It is loaded before calls move to it; a rollback that fails changes nothing.
     ///
     /// # Errors
+    /// `Unauthorized.ManagementRequestUnauthorized` beyond role or scope;
     /// `NotFound.WebServiceNotFound`; `NotFound` for a revision that is not kept; `Conflict` while
     /// another change of the service is under way, and for a read-only service; what loading the
     /// revision fails with; `InternalError.FailedStoringWebService`.
@@ -347,8 +370,10 @@ impl Manager {
         to: Option<u64>,
     ) -> Result<ServiceView, Fault> {
         let key = name.key();
+        self.inner.entry(principal, Role::Manage, &key)?;
         let turn = self.inner.in_progress.begin(key.clone())?;
-        let entry = self.inner.entry(&key)?;
+        // Looked up again: before the turn it may have been removed and made anew elsewhere.
+        let entry = self.inner.entry(principal, Role::Manage, &key)?;
         if entry.read_only {
             return Err(conflict("the service is read-only"));
         }
@@ -388,12 +413,32 @@ impl Manager {
 }
 
 impl Inner {
-    fn entry(&self, key: &NameKey) -> Result<Arc<Entry>, Fault> {
-        self.store
-            .ledger
-            .directory()
-            .by_name(key)
-            .cloned()
+    /// The service of that name, for somebody who needs that role on it; `None` where there is
+    /// none and he may know that.
+    ///
+    /// # Errors
+    /// `Unauthorized.ManagementRequestUnauthorized`.
+    fn found(
+        &self,
+        principal: &Principal,
+        role: Role,
+        key: &NameKey,
+    ) -> Result<Option<Arc<Entry>>, Fault> {
+        let found = self.store.ledger.directory().by_name(key).cloned();
+        let target = match &found {
+            Some(entry) => Target::service(entry),
+            None => Target::resource(key),
+        };
+        principal.permit(role, &target)?;
+        Ok(found)
+    }
+
+    /// Like [`Inner::found`], where it must be there.
+    ///
+    /// # Errors
+    /// `Unauthorized.ManagementRequestUnauthorized`; `NotFound.WebServiceNotFound`.
+    fn entry(&self, principal: &Principal, role: Role, key: &NameKey) -> Result<Arc<Entry>, Fault> {
+        self.found(principal, role, key)?
             .ok_or_else(faults::not_found::web_service_not_found)
     }
 
@@ -447,24 +492,49 @@ impl Inner {
         ServiceView::new(after, &revision.definition)
     }
 
+    /// A page of what the principal sees of a part of the installation.
     async fn page(
         &self,
+        principal: &Principal,
         after: Option<&str>,
         limit: usize,
-        within: store::Within,
+        within: Within,
     ) -> Result<Page, Fault> {
-        let after = after.map(end_of_page).transpose()?;
-        // One more than asked for tells whether there is a next page.
-        let ledger = &self.store.ledger;
-        let mut names = ledger.names(within, after, limit.saturating_add(1)).await?;
-        let more = names.len() > limit;
-        names.truncate(limit);
-        let next = names.last().filter(|_| more).map(place);
-        let found: Vec<Arc<Entry>> = {
-            let directory = ledger.directory();
-            let entry = |name| directory.by_name(name).cloned();
-            names.iter().filter_map(entry).collect()
+        principal.permit_list(&match &within {
+            Within::Installation => Target::installation(),
+            Within::Subscription(s) => Target::subscription(s.clone()),
+            Within::ResourceGroup(s, g) => Target::resource_group(s.clone(), g.clone()),
+        })?;
+        // The index leads to the scope's own part where it has one. In a scope that it does not
+        // know, names are read until the page is full.
+        let within = match (within, principal.scope()) {
+            (Within::Installation, Scope::Subscription(s)) => Within::Subscription(s.clone()),
+            (Within::Installation | Within::Subscription(_), Scope::ResourceGroup(s, g)) => {
+                Within::ResourceGroup(s.clone(), g.clone())
+            }
+            (within, _) => within,
         };
+        let mut after = after.map(end_of_page).transpose()?;
+        // One more than asked for tells whether there is a next page.
+        let wanted = limit.saturating_add(1);
+        let ledger = &self.store.ledger;
+        let mut found: Vec<Arc<Entry>> = Vec::new();
+        loop {
+            let names = ledger.names(within.clone(), after, wanted).await?;
+            let last = names.len() < wanted;
+            after = names.last().cloned();
+            let directory = ledger.directory();
+            let entries = names.iter().filter_map(|name| directory.by_name(name));
+            let seen = entries.filter(|entry| principal.sees(&Target::service(entry)));
+            found.extend(seen.cloned());
+            if last || found.len() >= wanted {
+                break;
+            }
+        }
+        let more = found.len() > limit;
+        found.truncate(limit);
+        let end = found.last().filter(|_| more);
+        let next = end.map(|entry| place(&entry.service_name.key()));
         let ids = found.iter().map(|entry| entry.revision).collect();
         let definitions = self.store.ledger.definitions(ids).await?;
         let mut definitions = definitions.into_iter().peekable();

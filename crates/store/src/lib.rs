@@ -3,6 +3,7 @@
 //! A data directory belongs to one process at a time. In it stand `ledger.sqlite` (all records),
 //! `blobs/` (content by its hash), `secrets/` (the master key and the operator's token) and `lock`.
 
+mod access;
 mod actor;
 mod blobs;
 mod directory;
@@ -25,6 +26,7 @@ use std::time::Duration;
 
 use faults::{Class, Fault};
 
+pub use access::{Role, Scope};
 pub use actor::Actor;
 pub use blobs::{Blobs, Stored, Swept, Upload};
 pub use directory::{DEFAULT_ENDPOINT, Directory, Entry, Workspace};

@@ -4,7 +4,6 @@ use faults::{Class, Fault, bad_argument, request_timeout};
 use http::StatusCode;
 use wire::umpire_v1::BlobStored;
 
-use super::authorize;
 use crate::body::late;
 use crate::reply::Reply;
 use crate::stack::Call;
@@ -12,7 +11,7 @@ use crate::stack::Call;
 /// `PUT`: the body is the blob, streamed to the disk as it comes, and checked against its name.
 /// 201 for a new one, 200 for one that was there.
 pub(crate) async fn put(call: &mut Call<'_>) -> Result<Reply, Fault> {
-    let principal = authorize(call)?;
+    let principal = call.principal()?;
     let options = &call.gateway.options;
     // A blob may take as long as it needs, but not stand still.
     let (limit, silence) = (options.blob_limit, options.body_time);
@@ -49,7 +48,7 @@ pub(crate) async fn put(call: &mut Call<'_>) -> Result<Reply, Fault> {
 /// `GET`, `HEAD`: whether a blob is there; bare NotFound where it is not. Its content is not
 /// served.
 pub(crate) async fn has(call: &Call<'_>) -> Result<Reply, Fault> {
-    let principal = authorize(call)?;
+    let principal = call.principal()?;
     let name = call.word(0);
     match call.gateway.manager.blob_size(&principal, &name)? {
         Some(size) => Reply::json(

@@ -4,18 +4,17 @@ pub(crate) mod blobs;
 pub(crate) mod services;
 pub(crate) mod workspaces;
 
-use faults::{Fault, unauthorized};
-use manage::Principal;
+use faults::Fault;
+use manage::{Principal, Role, Target};
 
 use crate::stack::Call;
 
-/// Who calls: the operator, or nobody.
+/// Who calls, where only those may who run the installation.
+///
+/// Most of this API is theirs. Services, and the blobs that they are made of, are open to everybody
+/// within his role and scope, which the manager asks about.
 pub(crate) fn authorize(call: &Call<'_>) -> Result<Principal, Fault> {
-    call.principal().map_err(|fault| {
-        if fault.is(&faults::rows::Unauthorized::ManagementRequestUnauthorized) {
-            unauthorized::admin_request_unauthorized()
-        } else {
-            fault
-        }
-    })
+    let principal = call.principal()?;
+    principal.permit(Role::Admin, &Target::installation())?;
+    Ok(principal)
 }

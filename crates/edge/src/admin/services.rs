@@ -10,7 +10,6 @@ use wire::umpire_v1::{
     LogLine, LogList, RevisionList, RevisionView, RollbackRequest, RotateRequest, ServiceList,
 };
 
-use super::authorize;
 use crate::extract;
 use crate::reply::Reply;
 use crate::score::docs::workspace_path;
@@ -25,7 +24,7 @@ const BODY: usize = 64 * 1024;
 
 /// `GET /umpire/v1/services`: all of them.
 pub(crate) async fn list(call: &Call<'_>) -> Result<Reply, Fault> {
-    let principal = authorize(call)?;
+    let principal = call.principal()?;
     let base = call.base_url();
     let mut services = Vec::new();
     let mut after: Option<String> = None;
@@ -127,7 +126,7 @@ pub(crate) async fn logs(call: &Call<'_>) -> Result<Reply, Fault> {
 
 /// Who calls, and which service is meant.
 fn enter(call: &Call<'_>) -> Result<(Principal, ResourceName), Fault> {
-    let principal = authorize(call)?;
+    let principal = call.principal()?;
     let name = call.gateway.manager.resolve(&principal, &call.word(0))?;
     Ok((principal, name))
 }

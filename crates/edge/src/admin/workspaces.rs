@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use faults::{Class, Fault};
 use http::StatusCode;
+use manage::Target;
 use store::{Id, ResourceName, Workspace, folded};
 use wire::umpire_v1::{WorkspaceList, WorkspaceView};
 
@@ -15,12 +16,15 @@ use crate::stack::Call;
 /// The longest name, in characters.
 const LONGEST: usize = 260;
 
-/// `GET`: all of them.
+/// `GET`: all that the caller sees.
 pub(crate) fn list(call: &Call<'_>) -> Result<Reply, Fault> {
-    authorize(call)?;
+    let principal = call.principal()?;
     let directory = call.gateway.store.ledger.directory();
-    let mut workspaces: Vec<WorkspaceView> =
-        directory.workspaces().map(|w| view(w.as_ref())).collect();
+    let mut workspaces: Vec<WorkspaceView> = directory
+        .workspaces()
+        .filter(|w| principal.sees(&Target::workspace(w)))
+        .map(|w| view(w))
+        .collect();
     workspaces.sort_by(|a, b| (&a.name, &a.id).cmp(&(&b.name, &b.id)));
     Reply::json(StatusCode::OK, &WorkspaceList { workspaces })
 }
