@@ -137,9 +137,8 @@ impl Server {
         let source = Arc::new(manage::StoredRevisions::new(store.clone(), pool));
         let host = Host::start(host_options(settings), source, telemetry.clone())
             .map_err(|fault| refused(&telemetry, fault))?;
-        for entry in store.ledger.directory().services() {
-            let label = format!("{}/{}", entry.service_name.name, entry.endpoint_name);
-            host.warm(entry.endpoint.0, entry.revision.0, &label, pool);
+        for entry in store.ledger.directory().endpoints() {
+            host.warm(entry.endpoint.0, entry.revision.0, &entry.label(), pool);
         }
         let scorer = Scorer::new(
             store.clone(),

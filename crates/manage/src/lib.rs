@@ -285,6 +285,11 @@ impl Manager {
         let Some(entry) = self.inner.found(principal, Role::Manage, &key)? else {
             return Ok(false);
         };
+        let endpoints: Vec<store::Id> = {
+            let directory = self.inner.store.ledger.directory();
+            let all = directory.endpoints_of(&entry.service);
+            all.iter().map(|entry| entry.endpoint).collect()
+        };
         let (inner, actor) = (self.inner.clone(), principal.actor().clone());
         // Once the record is gone the containers must go too, whoever still waits.
         let task = tokio::spawn(async move {
@@ -293,8 +298,9 @@ impl Manager {
                 .ledger
                 .delete_service(entry.service, &actor)
                 .await?;
-            inner.host.remove(entry.endpoint.0).await;
-            inner.telemetry.forget_endpoint(entry.endpoint.0);
+            for endpoint in endpoints {
+                inner.forget(endpoint).await;
+            }
             drop(turn);
             Ok(existed)
         });
@@ -442,6 +448,12 @@ impl Inner {
             .ok_or_else(faults::not_found::web_service_not_found)
     }
 
+    /// Ends the containers of an endpoint that is no more, and its series.
+    pub(crate) async fn forget(&self, endpoint: store::Id) {
+        self.host.remove(endpoint.0).await;
+        self.telemetry.forget_endpoint(endpoint.0);
+    }
+
     async fn go_back(
         &self,
         entry: &Entry,
@@ -470,7 +482,7 @@ impl Inner {
             &revision.resources,
             self.options.pool,
         )?;
-        let label = format!("{}/{}", entry.service_name.name, entry.endpoint_name);
+        let label = entry.label();
         let prepared = self.host.prepare(entry.endpoint.0, &label, files).await?;
         let after = self
             .store

@@ -85,14 +85,14 @@ impl Gates {
             .unwrap_or_else(PoisonError::into_inner);
         // Gates of endpoints that are gone would pile up; now and then they go as well, unless a
         // call still holds one.
-        if gates.len() >= 2 * directory.service_count() + 64 {
+        if gates.len() >= 2 * directory.endpoint_count() + 64 {
             gates
                 .retain(|id, gate| directory.endpoint(id).is_some() || Arc::strong_count(gate) > 1);
         }
         gates
             .entry(entry.endpoint)
             .or_insert_with(|| {
-                let label = format!("{}/{}", entry.service_name.name, entry.endpoint_name);
+                let label = entry.label();
                 Arc::new(Gate {
                     under_way: AtomicU32::new(0),
                     metrics: telemetry.endpoint(entry.endpoint.0, &label),

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use crate::names::{NameKey, ResourceName, Subscription};
 use crate::sharded::Sharded;
-use crate::{Id, KeyDigest};
+use crate::{EndpointSettings, Id, KeyDigest};
 
 /// A snapshot of every workspace and endpoint, replaced whole after each committed write.
 ///
@@ -24,6 +24,8 @@ pub struct Directory {
     by_short_name: Sharded<Box<str>, Vec<Arc<Entry>>>,
     /// The endpoints of each service.
     by_service: Sharded<Id, Vec<Arc<Entry>>>,
+    /// How many endpoints there are.
+    endpoints: usize,
     /// Digests of keys and tokens, and how often each occurs.
     known: Sharded<KeyDigest, u32>,
 }
@@ -71,6 +73,17 @@ pub struct Entry {
     pub keys: [KeyDigest; 2],
     /// How many calls may be under way on the endpoint.
     pub max_concurrent_calls: u32,
+    /// What else the endpoint is set to.
+    pub settings: EndpointSettings,
+    /// When the endpoint was made.
+    pub endpoint_created: Timestamp,
+    /// When the endpoint itself was last changed, other than in its keys.
+    pub endpoint_modified: Timestamp,
+    /// Counts the writes to the endpoint other than to its keys.
+    pub endpoint_version: u64,
+    /// The service's revision that the endpoint is a copy of, or of which its own was made; `None`
+    /// for the default endpoint. It may be gone.
+    pub base_revision: Option<Id>,
     /// The revision that answers calls.
     pub revision: Id,
     /// Its number, counted from 1 in the service.
@@ -82,6 +95,16 @@ impl Entry {
     pub fn has_key(&self, presented: &KeyDigest) -> bool {
         let [primary, secondary] = &self.keys;
         primary.matches(presented) | secondary.matches(presented)
+    }
+
+    /// Whether it is the endpoint that every service has.
+    pub fn is_default(&self) -> bool {
+        self.endpoint_name == DEFAULT_ENDPOINT
+    }
+
+    /// `service/endpoint`, for logs and metrics.
+    pub fn label(&self) -> String {
+        format!("{}/{}", self.service_name.name, self.endpoint_name)
     }
 }
 
@@ -110,6 +133,7 @@ impl Directory {
     /// Replaces all endpoints of a service; none removes it.
     pub(crate) fn put_service(&mut self, service: Id, entries: Vec<Entry>) {
         for old in self.by_service.remove(&service).unwrap_or_default() {
+            self.endpoints -= 1;
             self.by_id.remove(&old.endpoint);
             old.keys.iter().for_each(|key| self.remove_known(key));
             if old.endpoint_name == DEFAULT_ENDPOINT {
@@ -139,6 +163,7 @@ impl Directory {
                 self.by_name.insert(key, entry.clone());
             }
         }
+        self.endpoints += entries.len();
         self.by_service.insert(service, entries);
     }
 
@@ -175,6 +200,21 @@ impl Directory {
     /// groups.
     pub fn named(&self, name: &str) -> &[Arc<Entry>] {
         self.by_short_name.get(name).map_or(&[], Vec::as_slice)
+    }
+
+    /// All endpoints of a service, in no order; none where there is no such service.
+    pub fn endpoints_of(&self, service: &Id) -> &[Arc<Entry>] {
+        self.by_service.get(service).map_or(&[], Vec::as_slice)
+    }
+
+    /// The endpoints of all services, in no order.
+    pub fn endpoints(&self) -> impl Iterator<Item = &Arc<Entry>> {
+        self.by_service.values().flatten()
+    }
+
+    /// How many endpoints there are.
+    pub fn endpoint_count(&self) -> usize {
+        self.endpoints
     }
 
     /// The workspace of that id.

@@ -7,6 +7,7 @@ mod access;
 mod actor;
 mod blobs;
 mod directory;
+mod endpoints;
 mod files;
 mod id;
 mod ledger;
@@ -30,6 +31,10 @@ pub use access::{Role, Scope};
 pub use actor::Actor;
 pub use blobs::{Blobs, Stored, Swept, Upload};
 pub use directory::{DEFAULT_ENDPOINT, Directory, Entry, Workspace};
+pub use endpoints::{
+    DiagnosticsLevel, EndpointMove, EndpointRevision, EndpointSettings, LOW_CONCURRENCY,
+    NewEndpoint, OwnResource, ThrottleLevel,
+};
 pub use id::{Id, Sha256};
 pub use ledger::Ledger;
 pub use lists::Within;

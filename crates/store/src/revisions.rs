@@ -138,7 +138,8 @@ impl Ledger {
             .transpose()
     }
 
-    /// The kept revisions of a service, newest first; none where there is no such service.
+    /// The kept revisions of a service, newest first, without those that were made for one endpoint
+    /// alone; none where there is no such service.
     ///
     /// # Errors
     /// `InternalError.UnknownError` when the ledger fails.
@@ -148,7 +149,8 @@ impl Ledger {
                 "SELECT r.id, r.number, r.created,
                         EXISTS (SELECT 1 FROM endpoints e
                                 WHERE e.revision_id = r.id AND e.name_key = ?2)
-                 FROM revisions r WHERE r.service_id = ?1 ORDER BY r.number DESC",
+                 FROM revisions r WHERE r.service_id = ?1 AND r.endpoint_id IS NULL
+                 ORDER BY r.number DESC",
             )?;
             let rows = statement.query_map(params![service.0, DEFAULT_ENDPOINT], |row| {
                 Ok(RevisionSummary {

@@ -8,7 +8,7 @@ use rusqlite::{Connection, ErrorCode, OptionalExtension as _, Row, params};
 use crate::directory::{Entry, Workspace};
 use crate::ledger::{Change, Failure};
 use crate::names::{ResourceName, Subscription};
-use crate::{Id, KeyDigest, Sealer, Sha256};
+use crate::{DiagnosticsLevel, EndpointSettings, Id, KeyDigest, Sealer, Sha256, ThrottleLevel};
 
 /// What an installation starts with.
 #[derive(Debug, Clone)]
@@ -142,7 +142,10 @@ pub(crate) fn entries(connection: &Connection, service: Option<Id>) -> Result<Ve
         "SELECT s.workspace_id, s.id, s.subscription, s.resource_group, s.name, s.location,
                 s.tags, s.read_only, s.version, s.created, s.modified,
                 e.id, e.name, e.primary_digest, e.secondary_digest, e.max_concurrent_calls,
-                r.id, r.number
+                r.id, r.number,
+                e.description, e.throttle_level, e.diagnostics_level, e.diagnostics_expiry,
+                e.prevent_update, e.sample_data, e.created, e.modified, e.version,
+                e.base_revision
          FROM services s
          JOIN endpoints e ON e.service_id = s.id
          JOIN revisions r ON r.id = e.revision_id
@@ -171,6 +174,25 @@ pub(crate) fn entries(connection: &Connection, service: Option<Id>) -> Result<Ve
             max_concurrent_calls: row.get(15)?,
             revision: id_at(row, 16)?,
             revision_number: number_at(row, 17)?,
+            settings: EndpointSettings {
+                description: row.get(18)?,
+                throttle_level: ThrottleLevel::parse(row.get_ref(19)?.as_str()?)
+                    .ok_or_else(|| damaged(19, "throttle level"))?,
+                diagnostics: match row.get::<_, Option<String>>(20)? {
+                    None => None,
+                    Some(text) => Some(
+                        DiagnosticsLevel::parse(&text)
+                            .ok_or_else(|| damaged(20, "diagnostics level"))?,
+                    ),
+                },
+                diagnostics_expiry: optional_time_at(row, 21)?,
+                prevent_update: row.get(22)?,
+                sample_data: row.get(23)?,
+            },
+            endpoint_created: time_at(row, 24)?,
+            endpoint_modified: time_at(row, 25)?,
+            endpoint_version: number_at(row, 26)?,
+            base_revision: row.get::<_, Option<[u8; 16]>>(27)?.map(Id),
         })
     })?;
     Ok(rows.collect::<Result<_, _>>()?)
@@ -203,6 +225,12 @@ fn digest_at(row: &Row<'_>, column: usize) -> Result<KeyDigest, rusqlite::Error>
 
 pub(crate) fn number_at(row: &Row<'_>, column: usize) -> Result<u64, rusqlite::Error> {
     u64::try_from(row.get::<_, i64>(column)?).map_err(|_| damaged(column, "number"))
+}
+
+fn optional_time_at(row: &Row<'_>, column: usize) -> Result<Option<Timestamp>, rusqlite::Error> {
+    row.get::<_, Option<i64>>(column)?
+        .map(|at| Timestamp::from_microsecond(at).map_err(|_| damaged(column, "time")))
+        .transpose()
 }
 
 pub(crate) fn time_at(row: &Row<'_>, column: usize) -> Result<Timestamp, rusqlite::Error> {

@@ -37,7 +37,8 @@ pub struct ServiceWrite {
     pub workspace: Id,
     /// Whether this is the last change that is allowed.
     pub read_only: bool,
-    /// The throttle of the default endpoint.
+    /// The throttle of the default endpoint. With each write that endpoint gets the throttle and
+    /// the diagnostics that the definition asks for, whatever it was set to meanwhile.
     pub max_concurrent_calls: u32,
     /// Both keys; `None` keeps those that are there, or makes fresh ones.
     pub keys: Option<[String; 2]>,
@@ -133,7 +134,8 @@ impl Ledger {
                 let number: Option<u64> = change
                     .transaction
                     .prepare_cached(
-                        "SELECT number FROM revisions WHERE id = ?1 AND service_id = ?2",
+                        "SELECT number FROM revisions
+                         WHERE id = ?1 AND service_id = ?2 AND endpoint_id IS NULL",
                     )?
                     .query_row(params![revision.0, service.0], |row| number_at(row, 0))
                     .optional()?;
@@ -141,14 +143,17 @@ impl Ledger {
                 change
                     .transaction
                     .prepare_cached(
-                        "UPDATE endpoints SET revision_id = ?2, max_concurrent_calls = ?3
+                        "UPDATE endpoints SET revision_id = ?2, max_concurrent_calls = ?3,
+                             throttle_level = 'High', diagnostics_level = NULL,
+                             diagnostics_expiry = NULL, version = version + 1, modified = ?5
                          WHERE service_id = ?1 AND name_key = ?4",
                     )?
                     .execute(params![
                         service.0,
                         revision.0,
                         max_concurrent_calls,
-                        DEFAULT_ENDPOINT
+                        DEFAULT_ENDPOINT,
+                        Timestamp::now().as_microsecond(),
                     ])?;
                 seen.count(change, service)?;
                 audit(
@@ -264,7 +269,7 @@ pub(crate) fn conflict(cause: &str) -> Fault {
 }
 
 /// A service's row as a write finds it.
-struct Seen {
+pub(crate) struct Seen {
     version: u64,
     read_only: bool,
     modified: Timestamp,
@@ -272,7 +277,7 @@ struct Seen {
 }
 
 impl Seen {
-    fn read(connection: &Connection, service: Id) -> Result<Option<Seen>, Failure> {
+    pub(crate) fn read(connection: &Connection, service: Id) -> Result<Option<Seen>, Failure> {
         Ok(connection
             .prepare_cached(
                 "SELECT version, read_only, modified, last_revision FROM services WHERE id = ?1",
@@ -289,7 +294,11 @@ impl Seen {
     }
 
     /// The row of a service that may be changed and has not been since the writer looked.
-    fn writable(connection: &Connection, service: Id, expected: u64) -> Result<Seen, Failure> {
+    pub(crate) fn writable(
+        connection: &Connection,
+        service: Id,
+        expected: u64,
+    ) -> Result<Seen, Failure> {
         let seen = Seen::read(connection, service)?
             .ok_or_else(|| conflict("the service was removed at the same time"))?;
         if seen.version != expected {
@@ -299,15 +308,28 @@ impl Seen {
         Ok(seen)
     }
 
-    fn check_writable(&self) -> Result<(), Fault> {
+    pub(crate) fn check_writable(&self) -> Result<(), Fault> {
         if self.read_only {
             return Err(conflict("the service is read-only"));
         }
         Ok(())
     }
 
+    /// The number of a further revision, which is not given again.
+    pub(crate) fn take_revision_number(
+        &self,
+        connection: &Connection,
+        service: Id,
+    ) -> Result<u64, Failure> {
+        let number = self.last_revision + 1;
+        connection
+            .prepare_cached("UPDATE services SET last_revision = ?2 WHERE id = ?1")?
+            .execute(params![service.0, number as i64])?;
+        Ok(number)
+    }
+
     /// Counts the write, so that whoever has seen the service before it can no longer change it.
-    fn count(&self, change: &mut Change<'_>, service: Id) -> Result<(), Failure> {
+    pub(crate) fn count(&self, change: &mut Change<'_>, service: Id) -> Result<(), Failure> {
         change
             .transaction
             .prepare_cached("UPDATE services SET version = version + 1 WHERE id = ?1")?
@@ -377,18 +399,10 @@ fn put_service(
         }
         Some(expected) => {
             let seen = Seen::writable(connection, write.service, expected)?;
-            number = seen.last_revision + 1;
+            number = seen.take_revision_number(connection, write.service)?;
             connection
-                .prepare_cached(
-                    "UPDATE services SET tags = ?2, read_only = ?3, last_revision = ?4
-                     WHERE id = ?1",
-                )?
-                .execute(params![
-                    write.service.0,
-                    write.tags,
-                    write.read_only,
-                    number as i64
-                ])?;
+                .prepare_cached("UPDATE services SET tags = ?2, read_only = ?3 WHERE id = ?1")?
+                .execute(params![write.service.0, write.tags, write.read_only])?;
             seen.count(change, write.service)?;
         }
     }
@@ -428,8 +442,8 @@ fn put_service(
             .prepare_cached(
                 "INSERT INTO endpoints (id, service_id, name, name_key, revision_id,
                      primary_sealed, secondary_sealed, primary_digest, secondary_digest,
-                     max_concurrent_calls, created)
-                 VALUES (?1, ?2, ?3, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+                     max_concurrent_calls, created, modified)
+                 VALUES (?1, ?2, ?3, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?10)",
             )?
             .execute(params![
                 write.endpoint.0,
@@ -446,14 +460,17 @@ fn put_service(
     } else {
         let count = connection
             .prepare_cached(
-                "UPDATE endpoints SET revision_id = ?3, max_concurrent_calls = ?4
+                "UPDATE endpoints SET revision_id = ?3, max_concurrent_calls = ?4,
+                     throttle_level = 'High', diagnostics_level = NULL, diagnostics_expiry = NULL,
+                     version = version + 1, modified = ?5
                  WHERE id = ?1 AND service_id = ?2",
             )?
             .execute(params![
                 write.endpoint.0,
                 write.service.0,
                 write.revision.0,
-                write.max_concurrent_calls
+                write.max_concurrent_calls,
+                now.as_microsecond(),
             ])?;
         if count == 0 {
             return Err(conflict("the endpoint was removed at the same time").into());
@@ -469,16 +486,16 @@ fn put_service(
         }
     }
 
-    // The newest stay, and those that an endpoint still uses.
+    // The newest stay, and those that an endpoint still uses. What was made for one endpoint alone
+    // is not counted.
     connection
         .prepare_cached(
-            "DELETE FROM revisions WHERE service_id = ?1 AND number < ?2
-             AND id NOT IN (SELECT revision_id FROM endpoints WHERE service_id = ?1)",
+            "DELETE FROM revisions WHERE service_id = ?1 AND endpoint_id IS NULL
+             AND id NOT IN (SELECT revision_id FROM endpoints WHERE service_id = ?1)
+             AND id NOT IN (SELECT id FROM revisions WHERE service_id = ?1
+                            AND endpoint_id IS NULL ORDER BY number DESC LIMIT ?2)",
         )?
-        .execute(params![
-            write.service.0,
-            number.saturating_sub(KEPT_REVISIONS) as i64
-        ])?;
+        .execute(params![write.service.0, KEPT_REVISIONS as i64 + 1])?;
     let action = match number {
         1 => "create".to_owned(),
         n => format!("deploy revision {n}"),

@@ -39,7 +39,20 @@ pub(crate) async fn api_document(call: &Call<'_>) -> Result<Reply, Fault> {
     }
     // The endpoint stands there by its id, as in scoring URLs, or by its name.
     let by_id = store::Id::parse(&endpoint).is_some() || endpoint.is_empty();
-    let id = if by_id { &endpoint } else { &service };
+    let named = store::Id::parse(&service)
+        .filter(|_| !by_id)
+        .and_then(|service| {
+            let directory = call.gateway.store.ledger.directory();
+            let all = directory.endpoints_of(&service);
+            all.iter()
+                .find(|entry| entry.endpoint_name.eq_ignore_ascii_case(&endpoint))
+                .map(|entry| entry.endpoint.to_string())
+        });
+    let id = match (by_id, &named) {
+        (true, _) => &*endpoint,
+        (false, Some(id)) => id,
+        (false, None) => &*service,
+    };
     let address = Address::parse(Family::Workspace, &workspace, id)?;
     extract::api_version(call.query("api-version").as_deref(), VERSIONS, false)?;
     let entry = find(call, &address)?;
@@ -58,12 +71,14 @@ pub(crate) fn workspace_path(entry: &Entry) -> String {
     )
 }
 
-/// The start of a service's paths in the second URL family.
+/// The start of an endpoint's paths in the second URL family; the default one stands there by the
+/// service's id.
 pub(crate) fn subscription_path(entry: &Entry) -> String {
-    format!(
-        "/subscriptions/{}/services/{}",
-        entry.subscription, entry.service
-    )
+    let id = match entry.is_default() {
+        true => entry.service,
+        false => entry.endpoint,
+    };
+    format!("/subscriptions/{}/services/{id}", entry.subscription)
 }
 
 /// Documents are open by contract, unless the operator closes them: then they ask for a key.
@@ -78,7 +93,8 @@ fn find(call: &Call<'_>, address: &Address) -> Result<Arc<Entry>, Fault> {
 }
 
 async fn describe(call: &Call<'_>, entry: &Entry, path: &str) -> Result<Reply, Fault> {
-    let package = stored_package(call, entry).await?;
+    let mut package = stored_package(call, entry).await?;
+    package.expose_sample_data &= entry.settings.sample_data;
     let base = call.base_url();
     let (scheme, rest) = base.split_once("://").unwrap_or(("http", &base));
     let (host, prefix) = match rest.find('/') {
