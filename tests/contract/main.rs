@@ -12,6 +12,7 @@ mod containers;
 mod deploys;
 mod installation;
 mod lookups;
+mod operations;
 mod parameters;
 mod stored;
 
@@ -80,11 +81,13 @@ provocations! {
     "InternalError.BackendBadRequest" => containers::backend_bad_request;
     "InternalError.ContainerProcessTerminatedWithSystemError" => containers::terminated_with_system_error;
     "InternalError.ContainerProcessTerminatedWithUnknownError" => containers::terminated_with_unknown_error;
+    "InternalError.ContainerValidationFailed" => operations::container_validation_failed;
     "InternalError.FailedGettingApiDocument" => stored::failed_getting_api_document;
     "InternalError.FailedStoringWebService" => installation::failed_storing_web_service;
     "InternalError.InvalidMemoryConfiguration" => installation::invalid_memory_configuration;
     "InternalError.ModelPackageInvalid" => stored::model_package_invalid;
     "InternalError.PortDataTypeNotSupported" => stored::port_data_type_not_supported;
+    "InternalError.ServiceUrisNotFound" => operations::service_uris_not_found;
     "InternalError.SwaggerGeneration" => deploys::swagger_generation;
     "InternalError.UnexpectedScoreStatus" => containers::unexpected_score_status;
     "InternalError.UnknownBackendErrorResponse" => containers::unknown_backend_error_response;
@@ -105,7 +108,7 @@ provocations! {
 }
 
 /// How long `pending.txt` may be. Lower it with every name that leaves the list.
-const MOST_PENDING: usize = 49;
+const MOST_PENDING: usize = 47;
 
 /// The root of the repository.
 fn root() -> PathBuf {

@@ -9,4 +9,5 @@ mod command_line;
 mod documents;
 mod durability;
 mod life;
+mod operations;
 mod requests;

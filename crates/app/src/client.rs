@@ -12,8 +12,8 @@ use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
 use ureq::{Agent, Body, SendBody};
 use wire::arm_2017_01_01::{WebService, WebServiceKeys};
 use wire::umpire_v1::{
-    BlobStored, LogList, RevisionList, RollbackRequest, RotateRequest, ServiceList, ServiceView,
-    WhichKey,
+    BlobStored, ContainerList, LogList, NodeList, NodeView, RevisionList, RollbackRequest,
+    RotateRequest, ServiceList, ServiceView, WhichKey,
 };
 
 use crate::config::Settings;
@@ -212,6 +212,29 @@ impl Client {
     pub(crate) fn logs(&self, name: &str, limit: usize) -> Result<LogList, Failure> {
         let path = service_path(name, &format!("/logs?limit={limit}"));
         self.call(Method::GET, &path, None)
+    }
+
+    /// The nodes.
+    pub(crate) fn nodes(&self) -> Result<NodeList, Failure> {
+        self.call(Method::GET, "/umpire/v1/nodes", None)
+    }
+
+    /// Drains a node, or lets it serve again.
+    pub(crate) fn set_drained(&self, node: &str, drained: bool) -> Result<NodeView, Failure> {
+        let verb = if drained { "drain" } else { "resume" };
+        let path = format!("/umpire/v1/nodes/{}/{verb}", encoded(node));
+        self.call(Method::POST, &path, None)
+    }
+
+    /// The containers.
+    pub(crate) fn containers(&self) -> Result<ContainerList, Failure> {
+        self.call(Method::GET, "/umpire/v1/containers", None)
+    }
+
+    /// Replaces a container by a fresh one.
+    pub(crate) fn retire(&self, container: &str) -> Result<(), Failure> {
+        let path = format!("/umpire/v1/containers/{}/retire", encoded(container));
+        self.send(Method::POST, &path, None).map(drop)
     }
 
     /// Scores with an endpoint's key.

@@ -140,7 +140,7 @@ impl Server {
         for entry in store.ledger.directory().endpoints() {
             host.warm(entry.endpoint.0, entry.revision.0, &entry.label(), pool);
         }
-        let scorer = Scorer::new(
+        let scorer = Arc::new(Scorer::new(
             store.clone(),
             host.clone(),
             telemetry.clone(),
@@ -148,7 +148,7 @@ impl Server {
                 calls_under_way: settings.limit_calls,
                 buffered_bytes: saturated(settings.limit_buffered.0),
             },
-        );
+        ));
         let throttles = manage::Throttles {
             most: u32::try_from(settings.limit_max_concurrent_calls).unwrap_or(u32::MAX),
             ..manage::Throttles::default()

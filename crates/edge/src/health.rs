@@ -20,12 +20,17 @@ pub(crate) fn live() -> Reply {
     Reply::text(StatusCode::OK, PLAIN, Bytes::from_static(b"ok\n"))
 }
 
-/// Calls are taken; not before all is up, and not once the end has begun.
+/// Calls are taken; not before all is up, not while the node is drained, and not once the end has
+/// begun.
 pub(crate) fn ready(call: &Call<'_>) -> Result<Reply, Fault> {
-    if call.gateway.ready.load(Relaxed) {
-        Ok(live())
+    let not_ready = |why| Err(Fault::bare(Class::ServiceUnavailable).because(why));
+    let store = &call.gateway.store;
+    if !call.gateway.ready.load(Relaxed) {
+        not_ready("not ready")
+    } else if store.ledger.directory().is_drained(&store.node) {
+        not_ready("the node is drained")
     } else {
-        Err(Fault::bare(Class::ServiceUnavailable).because("not ready"))
+        Ok(live())
     }
 }
 

@@ -24,8 +24,10 @@ mod stack;
 mod tls;
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+
+use arc_swap::ArcSwap;
 
 pub use origin::AddressRange;
 pub use server::Ended;
@@ -91,7 +93,7 @@ impl Default for Options {
 /// The interior that the edge stands over.
 pub struct Interior {
     /// Scoring.
-    pub scorer: scoring::Scorer,
+    pub scorer: Arc<scoring::Scorer>,
     /// Management.
     pub manager: manage::Manager,
     /// State, for API documents.
@@ -102,16 +104,18 @@ pub struct Interior {
 
 /// The edge: everything that answers requests. Clones share everything.
 #[derive(Clone)]
-pub struct Edge(Arc<Gateway>);
+pub struct Edge(Arc<ArcSwap<Gateway>>);
 
-/// What handlers reach.
+/// What handlers reach. A request has one of these from its head to its reply; one whose options
+/// differ takes its place when the settings are read again.
+#[derive(Clone)]
 pub(crate) struct Gateway {
     pub(crate) options: Options,
-    pub(crate) scorer: scoring::Scorer,
+    pub(crate) scorer: Arc<scoring::Scorer>,
     pub(crate) manager: manage::Manager,
     pub(crate) store: Arc<store::Store>,
     pub(crate) telemetry: telemetry::Telemetry,
-    pub(crate) ready: AtomicBool,
+    pub(crate) ready: Arc<AtomicBool>,
 }
 
 impl Edge {
@@ -123,13 +127,37 @@ impl Edge {
             store,
             telemetry,
         } = interior;
-        Edge(Arc::new(Gateway {
+        Edge(Arc::new(ArcSwap::from_pointee(Gateway {
             options,
             scorer,
             manager,
             store,
             telemetry,
-            ready: AtomicBool::new(false),
-        }))
+            ready: Arc::new(AtomicBool::new(false)),
+        })))
+    }
+
+    /// Lets other options hold for every request, and every connection, that begins from now on.
+    /// The most connections at once, and whether there is TLS at all, stay as they were at the
+    /// start.
+    pub fn set_options(&self, options: Options) {
+        let gateway = self.0.load();
+        let tls = match (&gateway.options.tls, options.tls) {
+            (Some(_), Some(new)) => Some(new),
+            (before, _) => before.clone(),
+        };
+        self.0.store(Arc::new(Gateway {
+            options: Options {
+                tls,
+                max_connections: gateway.options.max_connections,
+                ..options
+            },
+            ..Gateway::clone(&gateway)
+        }));
+    }
+
+    /// What `/readyz` says: set once all is up, unset before serving stops.
+    pub fn set_ready(&self, ready: bool) {
+        self.0.load().ready.store(ready, Ordering::Relaxed);
     }
 }

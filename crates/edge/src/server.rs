@@ -3,7 +3,6 @@
 use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use hyper::service::service_fn;
@@ -16,7 +15,7 @@ use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
 
 use crate::io::{Activity, Limits, Watched};
-use crate::{Edge, Gateway, stack};
+use crate::{Edge, stack};
 
 /// The largest request head, in bytes.
 const HEAD_BYTES: usize = 64 * 1024;
@@ -54,8 +53,7 @@ impl Edge {
         drain: Duration,
     ) -> Ended {
         let graceful = GracefulShutdown::new();
-        let slots = Arc::new(Semaphore::new(self.0.options.max_connections));
-        let tls = self.0.options.tls.clone().map(TlsAcceptor::from);
+        let slots = Arc::new(Semaphore::new(self.0.load().options.max_connections));
         let connections = tokio_connections();
         let mut stop = std::pin::pin!(stop);
         loop {
@@ -76,13 +74,12 @@ impl Edge {
                 },
                 () = &mut stop => break,
             };
-            let gateway = self.0.clone();
-            let tls = tls.clone();
+            let edge = self.clone();
             let watcher = graceful.watcher();
             let guard = connections.guard();
             tokio::spawn(async move {
                 let _held = (slot, guard);
-                connection(gateway, stream, address, tls, watcher).await;
+                connection(edge, stream, address, watcher).await;
             });
         }
         drop(listener);
@@ -94,11 +91,6 @@ impl Edge {
             Ok(()) => Ended::Drained,
             Err(_) => Ended::Cut,
         }
-    }
-
-    /// What `/readyz` says: set once all is up, unset before serving stops.
-    pub fn set_ready(&self, ready: bool) {
-        self.0.ready.store(ready, Relaxed);
     }
 }
 
@@ -133,10 +125,9 @@ async fn after_failed_accept(error: &std::io::Error) {
 }
 
 async fn connection(
-    gateway: Arc<Gateway>,
+    edge: Edge,
     stream: TcpStream,
     address: SocketAddr,
-    tls: Option<TlsAcceptor>,
     watcher: hyper_util::server::graceful::Watcher,
 ) {
     // A refusal only costs latency.
@@ -144,6 +135,9 @@ async fn connection(
     let Ok(local) = stream.local_addr() else {
         return;
     };
+    // The certificate and the times in force now; what is read again meanwhile is for others.
+    let gateway = edge.0.load_full();
+    let tls = gateway.options.tls.clone().map(TlsAcceptor::from);
     let peer = Peer {
         address: address.ip(),
         local,
@@ -158,7 +152,7 @@ async fn connection(
     match tls {
         None => {
             let io = Watched::new(stream, activity.clone(), limits, None);
-            http(gateway, io, peer, activity, watcher).await;
+            http(edge, io, peer, activity, watcher).await;
         }
         Some(acceptor) => {
             let handshake = tokio::time::timeout(limits.head, acceptor.accept(stream));
@@ -168,25 +162,26 @@ async fn connection(
             };
             let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
             let io = Watched::new(stream, activity.clone(), limits, Some(http2));
-            http(gateway, io, peer, activity, watcher).await;
+            http(edge, io, peer, activity, watcher).await;
         }
     }
 }
 
 async fn http<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
-    gateway: Arc<Gateway>,
+    edge: Edge,
     io: Watched<S>,
     peer: Peer,
     activity: Arc<Activity>,
     watcher: hyper_util::server::graceful::Watcher,
 ) {
-    let shared = Arc::new((gateway, peer, activity));
+    let shared = Arc::new((edge, peer, activity));
     let service = service_fn(move |request| {
         let shared = shared.clone();
         async move {
-            let (gateway, peer, activity) = &*shared;
+            let (edge, peer, activity) = &*shared;
+            let gateway = edge.0.load_full();
             let busy = activity.begin();
-            let mut response = stack::handle(gateway, peer, request).await;
+            let mut response = stack::handle(&gateway, peer, request).await;
             response.body_mut().watch(busy);
             Ok::<_, Infallible>(response)
         }

@@ -93,7 +93,7 @@ async fn served_with(options: Options, definition: &str) -> Served {
     );
     let edge = Edge::new(
         Interior {
-            scorer,
+            scorer: Arc::new(scorer),
             manager,
             store,
             telemetry: telemetry.clone(),

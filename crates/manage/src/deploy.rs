@@ -98,7 +98,7 @@ impl Inner {
         Plan::validate(&package, &self.registry)?;
         let resources = self.resources(&package)?;
         let keys = given_keys(&package)?;
-        let max_concurrent_calls = self.options.throttles.of(&package)?;
+        let max_concurrent_calls = self.options.load().throttles.of(&package)?;
         let workspace = self.workspace(&package, before.as_deref(), principal, &key)?;
         if let Some(before) = &before
             && !names::same_location(&before.location, &body.location)
@@ -115,7 +115,7 @@ impl Inner {
             revision,
             definition.clone(),
             &resources,
-            self.options.pool,
+            self.options.load().pool,
         )?;
         let write = ServiceWrite {
             service: before.as_ref().map_or_else(Id::random, |e| e.service),

@@ -10,11 +10,14 @@ mod in_progress;
 mod json;
 mod location;
 mod names;
+mod nodes;
 mod source;
 mod view;
 
 use std::sync::Arc;
+use std::time::Instant;
 
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 use containers::{Host, PoolLimits};
 use faults::Fault;
@@ -29,6 +32,7 @@ use telemetry::{NoteLevel, Telemetry};
 pub use access::{Principal, Target};
 pub use definition::ApiVersion;
 pub use deploy::Deployed;
+pub use nodes::{ContainerView, NodeState, NodeView};
 pub use source::StoredRevisions;
 pub use store::{Role, Scope};
 pub use view::ServiceView;
@@ -89,8 +93,10 @@ struct Inner {
     host: Host,
     registry: Arc<Registry>,
     telemetry: Telemetry,
-    options: Options,
+    /// Replaced whole when the settings are read again.
+    options: ArcSwap<Options>,
     in_progress: Arc<InProgress>,
+    started: Instant,
 }
 
 /// A page of a list.
@@ -118,10 +124,16 @@ impl Manager {
                 host,
                 registry,
                 telemetry,
-                options,
+                options: ArcSwap::from_pointee(options),
                 in_progress: Arc::default(),
+                started: Instant::now(),
             }),
         }
+    }
+
+    /// Lets these rules hold from now on; what is under way ends by those that it began with.
+    pub fn set_options(&self, options: Options) {
+        self.inner.options.store(Arc::new(options));
     }
 
     /// Checks the credentials of a management call that came from the address `origin`.
@@ -144,7 +156,7 @@ impl Manager {
         self.inner
             .store
             .blobs
-            .begin(sha256, self.inner.options.blob_limit)
+            .begin(sha256, self.inner.options.load().blob_limit)
     }
 
     /// Uploads a blob whole: [`Manager::begin_blob`] and all that follows.
@@ -467,7 +479,7 @@ impl Inner {
             })?;
         let package = Package::from_stored_json(&definition)?;
         // It was within the limits when it was deployed; they may have changed since.
-        let throttles = &self.options.throttles;
+        let throttles = self.options.load().throttles;
         let max_concurrent_calls = package
             .max_concurrent_calls
             .map_or(throttles.usual, |asked| {
@@ -480,7 +492,7 @@ impl Inner {
             revision.id,
             revision.definition.clone(),
             &revision.resources,
-            self.options.pool,
+            self.options.load().pool,
         )?;
         let label = entry.label();
         let prepared = self.host.prepare(entry.endpoint.0, &label, files).await?;

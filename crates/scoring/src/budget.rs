@@ -10,14 +10,14 @@ use faults::{Class, Fault};
 #[derive(Debug)]
 pub(crate) struct Budget {
     used: AtomicUsize,
-    limit: usize,
+    limit: AtomicUsize,
 }
 
 impl Budget {
     pub(crate) fn new(limit: usize) -> Budget {
         Budget {
             used: AtomicUsize::new(0),
-            limit,
+            limit: AtomicUsize::new(limit),
         }
     }
 
@@ -25,18 +25,23 @@ impl Budget {
         self.used.load(Ordering::Acquire)
     }
 
+    /// Another limit from now on; what is taken stays taken.
+    pub(crate) fn set_limit(&self, limit: usize) {
+        self.limit.store(limit, Ordering::Relaxed);
+    }
+
     fn take(&self, bytes: usize) -> Result<(), Fault> {
+        let limit = self.limit.load(Ordering::Relaxed);
         self.used
             .fetch_update(Ordering::AcqRel, Ordering::Acquire, |used| {
-                used.checked_add(bytes).filter(|sum| *sum <= self.limit)
+                used.checked_add(bytes).filter(|sum| *sum <= limit)
             })
             .map(|_| ())
             .map_err(|used| {
                 Fault::bare(Class::InternalErrorSystemLowOnMemory)
                     .retry_after(Duration::from_secs(1))
                     .because(format!(
-                        "{used} of {} bytes of buffered bodies are in use and {bytes} more are needed",
-                        self.limit
+                        "{used} of {limit} bytes of buffered bodies are in use and {bytes} more are needed"
                     ))
             })
     }

@@ -36,7 +36,7 @@ impl Gate {
 pub(crate) struct Gates {
     pub(crate) by_endpoint: RwLock<HashMap<Id, Arc<Gate>>>,
     total: Arc<AtomicUsize>,
-    total_limit: usize,
+    total_limit: AtomicUsize,
 }
 
 /// A call under way. Dropping it ends the count, whichever way the call ends.
@@ -59,7 +59,7 @@ impl Gates {
         Gates {
             by_endpoint: RwLock::default(),
             total: Arc::default(),
-            total_limit,
+            total_limit: AtomicUsize::new(total_limit),
         }
     }
 
@@ -107,7 +107,7 @@ impl Gates {
         if gate.under_way.load(Ordering::Acquire) >= entry.max_concurrent_calls {
             return Err(throttled(entry));
         }
-        if self.total.load(Ordering::Acquire) >= self.total_limit {
+        if self.total.load(Ordering::Acquire) >= self.total_limit.load(Ordering::Relaxed) {
             return Err(too_many());
         }
         Ok(())
@@ -123,7 +123,7 @@ impl Gates {
         let in_all = self
             .total
             .fetch_update(Ordering::AcqRel, Ordering::Acquire, |n| {
-                (n < self.total_limit).then_some(n + 1)
+                (n < self.total_limit.load(Ordering::Relaxed)).then_some(n + 1)
             });
         if in_all.is_err() {
             gate.under_way.fetch_sub(1, Ordering::Release);
@@ -134,6 +134,11 @@ impl Gates {
             total: self.total.clone(),
             _counted: gate.metrics.begin(),
         })
+    }
+
+    /// Another limit from now on; calls under way stay.
+    pub(crate) fn set_limit(&self, total_limit: usize) {
+        self.total_limit.store(total_limit, Ordering::Relaxed);
     }
 
     /// Calls under way in all.

@@ -96,11 +96,16 @@ impl Scorer {
     /// installation, whatever the ids are, and for one whose key is not the endpoint's. Whoever
     /// shows a valid one learns what is wrong with the ids: `NotFound.WorkspaceNotFound`,
     /// `NotFound.WebServiceNotFound`, `NotFound.WebServiceIdNotFoundInWorkspace`,
-    /// `BadArgument.BadSubscriptionId`.
+    /// `BadArgument.BadSubscriptionId`. `InternalError.ServiceUrisNotFound` while this node, the
+    /// only one, is drained.
     pub fn find(&self, address: &Address, credential: Option<&str>) -> Result<Endpoint, Fault> {
         let digest = credential.map(|key| self.store.sealer.digest_key(key));
         let directory = self.store.ledger.directory();
         let entry = find(&directory, address, digest.as_ref())?.clone();
+        if directory.is_drained(&self.store.node) {
+            return Err(faults::internal_error::service_uris_not_found()
+                .because("the only node is drained"));
+        }
         let gate = self.gates.of(&entry, &directory, &self.telemetry);
         Ok(Endpoint { entry, gate })
     }
@@ -164,6 +169,12 @@ impl Scorer {
         self.host
             .call(entry.endpoint.0, entry.revision.0, endpoint.label(), call)
             .await
+    }
+
+    /// Lets these limits hold from now on; calls under way and bytes held stay.
+    pub fn set_options(&self, options: &Options) {
+        self.gates.set_limit(options.calls_under_way);
+        self.budget.set_limit(options.buffered_bytes);
     }
 
     /// Calls under way, all endpoints together.

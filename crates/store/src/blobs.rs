@@ -51,16 +51,27 @@ const INCOMING: &str = "incoming";
 const WRITE_SIZE: usize = 1 << 20;
 
 impl Blobs {
-    /// Opens the folder, made where it is absent, and removes uploads that a crash has cut off.
-    pub(crate) fn open_folder(folder: &Path) -> io::Result<Blobs> {
-        files::private_folder(folder)?;
+    /// Opens the folder, made where it is absent, removes uploads that a crash has cut off, and
+    /// tries whether it can be written.
+    ///
+    /// # Errors
+    /// `InternalError.ContainerValidationFailed`.
+    pub(crate) fn open_folder(folder: &Path) -> Result<Blobs, Fault> {
+        let refused = |e: io::Error| unusable(&e, folder);
+        files::private_folder(folder).map_err(refused)?;
         let incoming = folder.join(INCOMING);
-        files::private_folder(&incoming)?;
-        for entry in fs::read_dir(&incoming)? {
-            let path = entry?.path();
+        files::private_folder(&incoming).map_err(refused)?;
+        for entry in fs::read_dir(&incoming).map_err(refused)? {
+            let path = entry.map_err(refused)?.path();
             if let Err(error) = fs::remove_file(&path) {
                 tracing::warn!(file = %path.display(), %error, "a broken-off upload cannot be removed");
             }
+        }
+        let probe = incoming.join(Id::random().to_string());
+        match files::new_private_file(&probe).and_then(|_| fs::remove_file(&probe)) {
+            // A full disk is no reason not to serve what is there.
+            Err(e) if !is_full(&e) => return Err(refused(e)),
+            _ => {}
         }
         Ok(Blobs {
             folder: folder.into(),
@@ -81,10 +92,11 @@ impl Blobs {
     /// An upload of a blob that exists replaces it, which heals one whose file was damaged.
     ///
     /// # Errors
-    /// `InternalError.FailedStoringWebService` when the folder cannot be written.
+    /// `InternalError.ContainerValidationFailed` when the folder is gone or refuses writing;
+    /// `InternalError.FailedStoringWebService` when the disk is full or fails.
     pub fn begin(&self, sha256: Sha256, limit: u64) -> Result<Upload, Fault> {
         let temporary = self.folder.join(INCOMING).join(Id::random().to_string());
-        let file = files::new_private_file(&temporary).map_err(|e| not_stored(&e))?;
+        let file = files::new_private_file(&temporary).map_err(|e| self.not_written(&e))?;
         Ok(Upload {
             blobs: self.clone(),
             sha256,
@@ -135,8 +147,19 @@ impl Blobs {
         let touched = File::open(self.path(sha256)).and_then(|f| f.set_modified(SystemTime::now()));
         match touched {
             Ok(()) => Ok(true),
-            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(false),
+            // Where the folder itself is gone nothing can be said about what is in it.
+            Err(e) if e.kind() == io::ErrorKind::NotFound && self.folder.is_dir() => Ok(false),
+            Err(e) if is_refusal(&e) => Err(unusable(&e, &self.folder)),
             Err(e) => Err(unreadable(&e, sha256)),
+        }
+    }
+
+    /// What a write that failed is called: by the folder, where it is that which is gone or
+    /// refuses, else by what was to be stored.
+    fn not_written(&self, error: &io::Error) -> Fault {
+        match is_refusal(error) {
+            true => unusable(error, &self.folder),
+            false => not_stored(error),
         }
     }
 
@@ -293,6 +316,7 @@ impl Upload {
     ///
     /// # Errors
     /// `BadArgument.RequestBodyInvalid` at `sha256` when the bytes have another hash;
+    /// `InternalError.ContainerValidationFailed` when the folder is gone or refuses writing;
     /// `InternalError.FailedStoringWebService` when the disk is full or fails.
     pub async fn finish(mut self) -> Result<Stored, Fault> {
         self.flush(true).await?;
@@ -307,6 +331,7 @@ impl Upload {
                 )));
         }
         let size = self.received;
+        let blobs = self.blobs.clone();
         tokio::task::spawn_blocking(move || {
             let path = self.blobs.path(&self.sha256);
             let created = {
@@ -320,7 +345,7 @@ impl Upload {
         })
         .await
         .map_err(|e| not_stored(&e))?
-        .map_err(|e: io::Error| not_stored(&e))
+        .map_err(|e: io::Error| blobs.not_written(&e))
     }
 }
 
@@ -332,6 +357,31 @@ fn not_stored(error: &dyn std::error::Error) -> Fault {
     faults::internal_error::failed_storing_web_service()
         .caused_by(error)
         .because("a blob cannot be written")
+}
+
+/// Whether the folder itself is gone or refuses, rather than the disk having no room.
+fn is_refusal(error: &io::Error) -> bool {
+    use io::ErrorKind::{NotADirectory, NotFound, PermissionDenied, ReadOnlyFilesystem};
+    matches!(
+        error.kind(),
+        NotFound | NotADirectory | PermissionDenied | ReadOnlyFilesystem
+    )
+}
+
+fn is_full(error: &io::Error) -> bool {
+    use io::ErrorKind::{QuotaExceeded, StorageFull};
+    matches!(error.kind(), StorageFull | QuotaExceeded)
+}
+
+/// The folder of blobs cannot be used. What the system says goes to the caller; where the folder
+/// is does not.
+fn unusable(error: &io::Error, folder: &Path) -> Fault {
+    faults::internal_error::container_validation_failed(error.kind().to_string())
+        .caused_by(error)
+        .because(format!(
+            "the folder of blobs {} cannot be used",
+            folder.display()
+        ))
 }
 
 fn unreadable(error: &io::Error, sha256: &Sha256) -> Fault {

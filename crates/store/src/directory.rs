@@ -16,6 +16,7 @@ use crate::{EndpointSettings, Id, KeyDigest};
 pub struct Directory {
     change: u64,
     default_workspace: Option<Id>,
+    drained: Option<Id>,
     workspaces: Sharded<Id, Arc<Workspace>>,
     /// By endpoint id, and the default endpoints by service id too.
     by_id: Sharded<Id, Arc<Entry>>,
@@ -120,6 +121,10 @@ impl Directory {
         self.default_workspace = Some(id);
     }
 
+    pub(crate) fn set_drained(&mut self, node: Option<Id>) {
+        self.drained = node;
+    }
+
     /// Adds a workspace, or replaces the one of that id.
     pub(crate) fn put_workspace(&mut self, workspace: Workspace) {
         self.workspaces.insert(workspace.id, Arc::new(workspace));
@@ -184,6 +189,11 @@ impl Directory {
     /// state.
     pub fn change(&self) -> u64 {
         self.change
+    }
+
+    /// Whether a node takes no scoring calls, because an operator drained it.
+    pub fn is_drained(&self, node: &Id) -> bool {
+        self.drained.as_ref() == Some(node)
     }
 
     /// The endpoint of that id, or, for a service's id, the service's default endpoint.

@@ -36,7 +36,15 @@ pub(crate) fn private_folder(path: &Path) -> io::Result<()> {
 }
 
 /// What the program puts into its data directory, beside the ledger's files.
-const OWN_NAMES: [&str; 6] = ["lock", "secrets", "blobs", "server.url", "tls", "sample"];
+const OWN_NAMES: [&str; 7] = [
+    "lock",
+    "node.id",
+    "secrets",
+    "blobs",
+    "server.url",
+    "tls",
+    "sample",
+];
 
 /// Tightens the data directory if it is the program's alone: it belongs to whoever made the file
 /// `lock` in it, and nothing else of anybody's stands in it. One that is shared (`/srv`, or worse

@@ -346,6 +346,7 @@ impl Writer {
         let transaction = self.connection.transaction()?;
         let mut directory = Directory::default();
         directory.set_change(rows::change_number(&transaction)?);
+        directory.set_drained(rows::drained(&transaction)?);
         directory.set_default_workspace(default_workspace);
         for workspace in rows::workspaces(&transaction)? {
             directory.put_workspace(workspace);
@@ -397,10 +398,12 @@ impl Writer {
         let workspaces = workspaces_touched
             .then(|| rows::workspaces(&transaction))
             .transpose()?;
+        let drained = rows::drained(&transaction)?;
         transaction.commit()?;
 
         let mut directory = Directory::clone(&self.directory.load());
         directory.set_change(number);
+        directory.set_drained(drained);
         for (service, entries) in fresh {
             directory.put_service(service, entries);
         }

@@ -15,6 +15,7 @@ mod lists;
 mod lock;
 mod migrations;
 mod names;
+mod node;
 mod revisions;
 mod rows;
 mod seal;
@@ -82,6 +83,8 @@ pub struct Store {
     pub blobs: Blobs,
     /// Seals secrets and digests keys.
     pub sealer: Arc<Sealer>,
+    /// The id of this node: of the data directory, as long as it stands.
+    pub node: Id,
     operator: KeyDigest,
     blob_grace: Duration,
     // Last, so that it goes last.
@@ -108,8 +111,10 @@ impl Store {
     /// what a crash has left behind and blobs that nothing names.
     ///
     /// # Errors
-    /// `Conflict` when another process holds the directory; otherwise `InternalError`. The cause
-    /// says what stands in the way and is meant for the operator.
+    /// `Conflict` when another process holds the directory;
+    /// `InternalError.ContainerValidationFailed` when the folder of blobs cannot be made or written;
+    /// otherwise `InternalError`. The cause says what stands in the way and is meant for the
+    /// operator.
     pub fn open_with(dir: &Path, options: &Options) -> Result<Store, Fault> {
         let failed = |what: &Path, e: std::io::Error| {
             Fault::bare(Class::InternalError)
@@ -131,8 +136,10 @@ impl Store {
         let token = operator_token(&token_file).map_err(|e| failed(&token_file, e))?;
         let operator = sealer.digest_key(&token);
 
-        let blobs_folder = dir.join("blobs");
-        let blobs = Blobs::open_folder(&blobs_folder).map_err(|e| failed(&blobs_folder, e))?;
+        let node_file = dir.join(node::NODE_FILE);
+        let node = node::read_or_make(&node_file).map_err(|e| failed(&node_file, e))?;
+
+        let blobs = Blobs::open_folder(&dir.join("blobs"))?;
         if !ledger_file.exists() {
             // Made here so that it, and the files that SQLite makes beside it, are private.
             files::new_private_file(&ledger_file).map_err(|e| failed(&ledger_file, e))?;
@@ -154,6 +161,7 @@ impl Store {
             ledger,
             blobs,
             sealer,
+            node,
             operator,
             blob_grace: options.blob_grace,
             _lock: lock,

@@ -99,6 +99,18 @@ fn put_setting(connection: &Connection, name: &str, value: &[u8]) -> Result<(), 
     Ok(())
 }
 
+/// The node that takes no scoring calls, where there is one.
+pub(crate) fn drained(connection: &Connection) -> Result<Option<Id>, Failure> {
+    let id = setting(connection, "drained")?.filter(|id| !id.is_empty());
+    Ok(id.map(|id| id_of(&id, 0)).transpose()?)
+}
+
+/// Says which node takes no scoring calls.
+pub(crate) fn set_drained(connection: &Connection, node: Option<Id>) -> Result<(), Failure> {
+    let id = node.map_or_else(Vec::new, |id| id.0.to_vec());
+    put_setting(connection, "drained", &id)
+}
+
 /// How many writes the ledger has had.
 pub(crate) fn change_number(connection: &Connection) -> Result<u64, Failure> {
     let Some(bytes) = setting(connection, "change")? else {

@@ -173,3 +173,88 @@ pub struct LogList {
     /// The lines.
     pub lines: Vec<LogLine>,
 }
+
+/// Whether a node takes scoring calls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum NodeState {
+    /// It does.
+    Serving,
+    /// It takes no further ones and finishes those that it has.
+    Draining,
+    /// It takes none and has none.
+    Drained,
+}
+
+/// One node: a gateway with its containers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeView {
+    /// 32 lower-case hexadecimal digits.
+    pub id: String,
+    /// The version of the program.
+    pub version: String,
+    /// Whole seconds since its start.
+    pub uptime_seconds: u64,
+    /// Whether it takes calls.
+    pub state: NodeState,
+    /// Containers that start, take calls or end.
+    pub containers: usize,
+    /// Calls that containers have.
+    pub calls: usize,
+    /// Calls that wait for a container.
+    pub waiting: usize,
+    /// Bytes that the containers hold.
+    pub container_memory: u64,
+}
+
+/// All nodes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeList {
+    /// The nodes.
+    pub nodes: Vec<NodeView>,
+}
+
+/// Where a container is in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ContainerState {
+    /// It loads its revision.
+    Starting,
+    /// It takes calls.
+    Ready,
+    /// It finishes its calls and ends.
+    Retiring,
+}
+
+/// One container.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ContainerView {
+    /// Counted from 1 since the node's start.
+    pub id: String,
+    /// `service/endpoint`.
+    pub endpoint: String,
+    /// The endpoint's id.
+    pub endpoint_id: String,
+    /// The id of the revision that it holds.
+    pub revision_id: String,
+    /// The process.
+    pub pid: u32,
+    /// Where it is in its life.
+    pub state: ContainerState,
+    /// Calls that it has.
+    pub calls: usize,
+    /// Bytes that it holds; absent where it has just ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory: Option<u64>,
+    /// Bytes that it may hold.
+    pub memory_quota: u64,
+    /// Whole seconds since its start.
+    pub age_seconds: u64,
+}
+
+/// The containers of all nodes, by endpoint.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ContainerList {
+    /// The containers.
+    pub containers: Vec<ContainerView>,
+}

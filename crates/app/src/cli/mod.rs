@@ -7,6 +7,7 @@ mod deploy;
 mod errors;
 mod keys;
 mod logs;
+mod nodes;
 mod quickstart;
 mod rollback;
 mod score;
@@ -94,6 +95,14 @@ enum Command {
     Rollback(rollback::Rollback),
     /// Show the newest lines about a service and its containers
     Logs(logs::Logs),
+    /// List the nodes with their state and load
+    Nodes(nodes::Nodes),
+    /// List the containers, or replace one by a fresh one
+    Containers(nodes::Containers),
+    /// Let a node take no further scoring calls
+    Drain(nodes::Drain),
+    /// Let a drained node take scoring calls again
+    Resume(nodes::Resume),
     /// Print every setting with its value and where it comes from
     Config(config::Config),
     /// List or explain the codes of failures
@@ -126,6 +135,10 @@ pub(crate) fn main() -> ExitCode {
         Command::Delete(command) => command.run(common),
         Command::Rollback(command) => command.run(common),
         Command::Logs(command) => command.run(common),
+        Command::Nodes(command) => command.run(common),
+        Command::Containers(command) => command.run(common),
+        Command::Drain(command) => command.run(common),
+        Command::Resume(command) => command.run(common),
         Command::Config(command) => command.run(common),
         Command::Errors(command) => command.run(),
         Command::Completions(command) => command.run(),

@@ -1,6 +1,6 @@
 //! What all services share: slots for containers, and places for starting ones.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
@@ -11,8 +11,8 @@ pub(super) struct Machine {
     counts: Mutex<Counts>,
     /// Told whenever something is given back.
     pub(super) freed: Notify,
-    slots: usize,
-    starting_total: usize,
+    slots: AtomicUsize,
+    starting_total: AtomicUsize,
     /// Calls wait for a slot: a container that becomes idle is to be told.
     slots_wanted: AtomicBool,
 }
@@ -43,10 +43,18 @@ impl Machine {
         Arc::new(Machine {
             counts: Mutex::default(),
             freed: Notify::new(),
-            slots,
-            starting_total,
+            slots: AtomicUsize::new(slots),
+            starting_total: AtomicUsize::new(starting_total),
             slots_wanted: AtomicBool::new(false),
         })
+    }
+
+    /// Other limits from now on. Where more is taken than they allow, nothing is started until
+    /// enough has ended.
+    pub(super) fn set_limits(&self, slots: usize, starting_total: usize) {
+        self.slots.store(slots, Ordering::Relaxed);
+        self.starting_total.store(starting_total, Ordering::Relaxed);
+        self.freed.notify_one();
     }
 
     /// Says whether calls wait for a slot.
@@ -76,9 +84,9 @@ impl Machine {
     }
 
     fn shortage_of(&self, counts: &Counts) -> Option<Shortage> {
-        if counts.used >= self.slots {
+        if counts.used >= self.slots.load(Ordering::Relaxed) {
             Some(Shortage::Slots)
-        } else if counts.starting >= self.starting_total {
+        } else if counts.starting >= self.starting_total.load(Ordering::Relaxed) {
             Some(Shortage::Starts)
         } else {
             None

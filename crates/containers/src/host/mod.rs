@@ -23,6 +23,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 use faults::{Class, Fault, gateway_timeout, internal_error, request_timeout};
 use telemetry::{NoteLevel, Surface, Telemetry};
@@ -55,7 +56,8 @@ pub struct Call {
 pub struct Host(Arc<Inner>);
 
 struct Inner {
-    options: HostOptions,
+    /// Replaced whole when the settings are read again.
+    options: ArcSwap<HostOptions>,
     source: Arc<dyn RevisionSource>,
     telemetry: Telemetry,
     machine: Arc<Machine>,
@@ -137,7 +139,7 @@ impl Host {
         };
         let machine = Machine::new(options.slots, options.starting_total);
         let inner = Arc::new(Inner {
-            options,
+            options: ArcSwap::from_pointee(options),
             source,
             telemetry,
             machine,
@@ -154,6 +156,73 @@ impl Host {
         });
         tokio::spawn(schedule::run(Arc::downgrade(&inner)));
         Ok(Host(inner))
+    }
+
+    /// Lets other settings hold from now on: of the limits of starts and slots, the times and the
+    /// least free memory at once, of the memory quota for containers that are started from now on.
+    /// What a container and its channel are made by (the command, calls, threads, heartbeats, what
+    /// a request may hold) stays as it was at the start.
+    ///
+    /// `InvalidMemoryConfiguration` and `UnknownError` as for [`Host::start`]; then nothing has
+    /// changed.
+    pub fn set_options(&self, new: &HostOptions) -> Result<(), Fault> {
+        new.check()?;
+        let inner = &self.0;
+        let before = inner.options.load_full();
+        inner.options.store(Arc::new(HostOptions {
+            memory_quota_mb: new.memory_quota_mb,
+            slots: new.slots,
+            starting_total: new.starting_total,
+            starting_per_service: new.starting_per_service,
+            start_wait: new.start_wait,
+            start_limit: new.start_limit,
+            idle: new.idle,
+            stop_grace: new.stop_grace,
+            min_free_memory_mb: new.min_free_memory_mb,
+            ..HostOptions::clone(&before)
+        }));
+        inner.machine.set_limits(new.slots, new.starting_total);
+        Ok(())
+    }
+
+    /// Retires the container of that number, where there is one that takes calls: a successor is
+    /// started first (it may be one more than the slots allow), then calls go to that one, and the
+    /// old one finishes its calls and ends. `false` where no such container takes calls.
+    ///
+    /// What the successor's start fails with; the container then goes on.
+    pub async fn retire(&self, number: u64) -> Result<bool, Fault> {
+        let inner = &self.0;
+        let found = inner.processes().get(&number).cloned();
+        let Some(process) = found.filter(|process| process.pool.starts_successor(process)) else {
+            return Ok(false);
+        };
+        let pool = process.pool.clone();
+        let (taken, over) = match inner.machine.take() {
+            Ok(taken) => (taken, None),
+            Err(_) => {
+                let one_at_a_time = inner.over_limit.lock().await;
+                (inner.machine.take_over(), Some(one_at_a_time))
+            }
+        };
+        match inner.start(&pool, process.revision, None, taken).await {
+            Ok(successor) => {
+                let limits = successor.limits;
+                pool.started(&successor, limits);
+            }
+            Err(fault) => {
+                pool.start_failed(process.revision, &fault);
+                return Err(fault);
+            }
+        }
+        drop(over);
+        let text = format!(
+            "container {} is retired: an operator asked",
+            process.child.pid
+        );
+        inner.note(&pool, NoteLevel::Info, text);
+        pool.forget(&process);
+        process.want(Wish::Finish("retired"));
+        Ok(true)
     }
 
     /// Whether quotas are held by control groups (else by `RLIMIT_DATA`).
@@ -221,7 +290,7 @@ impl Host {
             let mut pools = self.0.pools.write().unwrap_or_else(PoisonError::into_inner);
             pools.insert(pool.endpoint, pool.clone());
         }
-        pool.activate(prepared.revision, self.0.options.calls_per_container);
+        pool.activate(prepared.revision, self.0.options.load().calls_per_container);
         self.0.machine.freed.notify_one();
     }
 
@@ -280,7 +349,7 @@ impl Host {
             }
         }
         // The supervisors kill what does not end within `end_grace`; this is for what is left.
-        let patience = Instant::now() + inner.options.end_grace + Duration::from_secs(1);
+        let patience = Instant::now() + inner.options.load().end_grace + Duration::from_secs(1);
         loop {
             let ended = inner.one_ended.notified();
             let left = inner.all_processes();
@@ -406,7 +475,7 @@ impl Inner {
         // A call that no container has begun may lose its container once.
         let mut moved = false;
         loop {
-            let admission = match pool.admit(revision, self.options.calls_per_container) {
+            let admission = match pool.admit(revision, self.options.load().calls_per_container) {
                 Some(admission) => admission,
                 None => self.wait(&pool, revision, call.deadline).await?,
             };
@@ -463,7 +532,7 @@ impl Inner {
         revision: [u8; 16],
         deadline: Instant,
     ) -> Result<Admission, Fault> {
-        let options = &self.options;
+        let options = self.options.load_full();
         let (ahead, mut result) = match pool.enqueue(revision, options.calls_per_container)? {
             Queued::Admitted(admission) => return Ok(admission),
             Queued::Waits(ahead, result) => (ahead, result),

@@ -333,6 +333,19 @@ impl Pool {
         }
     }
 
+    /// Counts a start of a successor of this container; `false` where it takes no calls.
+    pub(super) fn starts_successor(&self, process: &Arc<Process>) -> bool {
+        let mut state = self.lock();
+        let mut groups = state.groups.iter_mut();
+        let takes_calls =
+            |g: &&mut Group| g.members.iter().any(|m| Arc::ptr_eq(&m.process, process));
+        let Some(group) = groups.find(takes_calls) else {
+            return false;
+        };
+        group.starting += 1;
+        true
+    }
+
     /// A start failed: all who wait for it and can be served by no other get its fault. Whether
     /// there was anybody to tell.
     pub(super) fn start_failed(&self, revision: [u8; 16], fault: &Fault) -> bool {

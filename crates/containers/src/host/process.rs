@@ -313,7 +313,7 @@ impl Process {
         exited: AsyncFd<OwnedFd>,
         mut reader: JoinHandle<ReadEnd>,
     ) -> End {
-        let options = &inner.options;
+        let options = inner.options.load_full();
         let usual = [options.stop_grace / 4, options.silent_after / 4];
         let usual = usual.into_iter().min().unwrap_or(LINGER);
         let usual = usual.clamp(FINISHING_TICK, Duration::from_millis(500));
@@ -399,7 +399,8 @@ impl Process {
             let calls = self.connection.calls();
             (calls.waiting(), calls.oldest_abandoned())
         };
-        let stuck = abandoned.is_some_and(|since| since.elapsed() > inner.options.stop_grace);
+        let stuck =
+            abandoned.is_some_and(|since| since.elapsed() > inner.options.load().stop_grace);
         match self.wish() {
             Wish::Serve if stuck => {
                 let text = format!(
@@ -416,7 +417,7 @@ impl Process {
                     *bye = Some(Instant::now());
                 }
                 None if stuck => self.want(Wish::Kill(why)),
-                Some(since) if since.elapsed() > inner.options.end_grace => {
+                Some(since) if since.elapsed() > inner.options.load().end_grace => {
                     self.want(Wish::Kill(why));
                 }
                 _ => {}

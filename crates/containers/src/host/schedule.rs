@@ -68,6 +68,7 @@ fn pass(inner: &Arc<Inner>) -> Instant {
 
 /// Forgets waiters that went away and ends idle containers; since when the oldest waiter waits.
 fn settle(inner: &Inner, pool: &Pool, now: Instant) -> Option<Instant> {
+    let idle_limit = inner.options.load().idle;
     let mut idle = Vec::new();
     let mut oldest: Option<Instant> = None;
     let mut state = pool.lock();
@@ -79,9 +80,10 @@ fn settle(inner: &Inner, pool: &Pool, now: Instant) -> Option<Instant> {
         }
         let keep = group.limits().min_instances;
         while group.members.len() > keep {
-            let unused = group.members.iter().position(|m| {
-                m.admitted == 0 && now.duration_since(m.idle_since) > inner.options.idle
-            });
+            let unused = group
+                .members
+                .iter()
+                .position(|m| m.admitted == 0 && now.duration_since(m.idle_since) > idle_limit);
             match unused {
                 Some(at) => idle.push(group.members.swap_remove(at).process),
                 None => break,
@@ -98,7 +100,7 @@ fn settle(inner: &Inner, pool: &Pool, now: Instant) -> Option<Instant> {
 /// Starts the containers that a pool's waiting calls need. When to look again, and whether a slot
 /// was wanting.
 fn start_wanted(inner: &Arc<Inner>, pool: &Arc<Pool>, now: Instant) -> (Option<Instant>, bool) {
-    let options = &inner.options;
+    let options = inner.options.load();
     let mut again: Option<Instant> = None;
     let mut short = false;
     let mut starts = Vec::new();
@@ -155,7 +157,7 @@ fn keep_warm(inner: &Arc<Inner>, pool: &Arc<Pool>) {
         while !paused
             && group.members.len() + group.starting < wanted
             && group.may_grow()
-            && starting < inner.options.starting_per_service
+            && starting < inner.options.load().starting_per_service
             && let Ok(taken) = inner.machine.take()
         {
             group.starting += 1;

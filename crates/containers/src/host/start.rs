@@ -76,7 +76,8 @@ impl Inner {
             process: Some(process.clone()),
             otherwise: "given up start",
         };
-        let ready = tokio::time::timeout(self.options.start_limit, self.ready(&process)).await;
+        let start_limit = self.options.load().start_limit;
+        let ready = tokio::time::timeout(start_limit, self.ready(&process)).await;
         match ready {
             Ok(Ok(())) => {
                 started.process = None;
@@ -88,7 +89,7 @@ impl Inner {
             }
             Err(_) => {
                 started.otherwise = "start limit";
-                let limit = self.options.start_limit.as_secs_f32();
+                let limit = start_limit.as_secs_f32();
                 Err(gateway_timeout::backend_initialization_timeout()
                     .because(format!("no readiness after {limit} s")))
             }
@@ -101,7 +102,7 @@ impl Inner {
         files: RevisionFiles,
         slot: Slot,
     ) -> Result<Arc<Process>, Fault> {
-        let options = &self.options;
+        let options = self.options.load_full();
         let limits = files.limits;
         let quota_mb = check_quota(limits.memory_quota_mb.unwrap_or(options.memory_quota_mb))?;
         check_free_memory(options.min_free_memory_mb)?;

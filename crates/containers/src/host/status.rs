@@ -32,6 +32,8 @@ pub enum ContainerState {
 /// One container.
 #[derive(Debug, Clone)]
 pub struct ContainerStatus {
+    /// Its number: containers of a host are counted from 1.
+    pub number: u64,
     /// Its process id.
     pub pid: u32,
     /// The revision it holds.
@@ -67,6 +69,7 @@ pub(super) fn of(inner: &Inner) -> Vec<PoolStatus> {
                 _ => ContainerState::Retiring,
             };
             ContainerStatus {
+                number: process.number,
                 pid: process.child.pid as u32,
                 revision: process.revision,
                 state,

@@ -1,6 +1,7 @@
 //! Our own operators' API, `/umpire/v1`: blobs, and services by their short names.
 
 pub(crate) mod blobs;
+pub(crate) mod nodes;
 pub(crate) mod services;
 pub(crate) mod workspaces;
 
