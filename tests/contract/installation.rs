@@ -56,6 +56,55 @@ pub fn invalid_memory_configuration() {
     }
 }
 
+/// Starts a server with settings that it must refuse, and finds the fault and its cause on
+/// standard error.
+fn refused_at_start(settings: &[(&str, &str)], fault: &Fault, cause: &str) {
+    let dir = tempfile::tempdir().unwrap();
+    let mut command = crate::support::command();
+    command
+        .args(["serve", "--listen", "127.0.0.1:0", "--data"])
+        .arg(dir.path().join("data"));
+    for (name, value) in settings {
+        command.arg("--set").arg(format!("{name}={value}"));
+    }
+    let output = command
+        .stdin(Stdio::null())
+        .output()
+        .expect("the program runs");
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(4), "{settings:?}: {text}");
+    assert!(text.contains(&fault.name()), "{settings:?}: {text}");
+    assert!(text.contains(cause), "{settings:?}: {text}");
+}
+
+/// A time limit, retry count and size limit that cannot be read, and ones that nothing can be
+/// fetched with.
+pub fn invalid_resource_download_configuration() {
+    let fault = internal_error::invalid_resource_download_configuration();
+    for (name, value) in [
+        ("outbound.timeout", "soon"),
+        ("outbound.timeout", "0s"),
+        ("outbound.timeout", "48h"),
+        ("outbound.retries", "often"),
+        ("outbound.retries", "1000"),
+        ("outbound.max_size", "much"),
+        ("outbound.max_size", "0"),
+    ] {
+        refused_at_start(&[(name, value)], &fault, name);
+    }
+}
+
+/// A size that cannot be read, one that holds no resource, and a directory that is a file.
+pub fn invalid_resource_cache_configuration() {
+    let fault = internal_error::invalid_resource_cache_configuration();
+    for value in ["much", "0", "1MiB"] {
+        refused_at_start(&[("cache.max_size", value)], &fault, "cache.max_size");
+    }
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let path = file.path().to_str().expect("a path");
+    refused_at_start(&[("cache.dir", path)], &fault, path);
+}
+
 /// The budget of buffered bytes is spent; and the machine has less free memory than it must.
 pub fn system_low_on_memory() {
     let server = Setup::default()

@@ -85,6 +85,8 @@ provocations! {
     "InternalError.FailedGettingApiDocument" => stored::failed_getting_api_document;
     "InternalError.FailedStoringWebService" => installation::failed_storing_web_service;
     "InternalError.InvalidMemoryConfiguration" => installation::invalid_memory_configuration;
+    "InternalError.InvalidResourceCacheConfiguration" => installation::invalid_resource_cache_configuration;
+    "InternalError.InvalidResourceDownloadConfiguration" => installation::invalid_resource_download_configuration;
     "InternalError.ModelPackageInvalid" => stored::model_package_invalid;
     "InternalError.PortDataTypeNotSupported" => stored::port_data_type_not_supported;
     "InternalError.ServiceUrisNotFound" => operations::service_uris_not_found;

@@ -89,6 +89,9 @@ impl Failure {
                     .because(format!("containers.memory_quota ({origin})"));
                 report_fault(&fault);
             }
+            Failure::Config(problem) if of_resources(problem).is_some() => {
+                of_resources(problem).iter().for_each(report_fault);
+            }
             Failure::Config(problem) => {
                 term::error(&problem.to_string());
                 term::hint("`umpire config` prints every setting with its value and origin");
@@ -101,7 +104,30 @@ impl Failure {
 
 /// Whether a fault at start is about what the operator configured.
 fn is_configuration(fault: &Fault) -> bool {
-    fault.is(&faults::rows::InternalError::InvalidMemoryConfiguration)
+    use faults::rows::InternalError as Row;
+    [
+        &Row::InvalidMemoryConfiguration,
+        &Row::InvalidResourceDownloadConfiguration,
+        &Row::InvalidResourceCacheConfiguration,
+    ]
+    .into_iter()
+    .any(|row| fault.is(row))
+}
+
+/// The fault of a setting of downloads or their cache that cannot be read.
+fn of_resources(problem: &Problem) -> Option<Fault> {
+    use faults::internal_error as row;
+    let Problem::Value { name, .. } = problem else {
+        return None;
+    };
+    let fault = match name.split_once('.')? {
+        ("outbound", "timeout" | "retries" | "max_size") => {
+            row::invalid_resource_download_configuration()
+        }
+        ("cache", _) => row::invalid_resource_cache_configuration(),
+        _ => return None,
+    };
+    Some(fault.because(problem))
 }
 
 /// A fault of this process: the operator is at the terminal, so the private cause is shown too.

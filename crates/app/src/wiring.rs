@@ -134,6 +134,8 @@ impl Server {
             },
             memory_quota_mb: None,
         };
+        let outbound = downloads(settings, &telemetry)?;
+        let cache = download_cache(settings).map_err(|fault| refused(&telemetry, fault))?;
         let source = Arc::new(manage::StoredRevisions::new(store.clone(), pool));
         let host = Host::start(host_options(settings), source, telemetry.clone())
             .map_err(|fault| refused(&telemetry, fault))?;
@@ -162,6 +164,8 @@ impl Server {
                 throttles,
                 pool,
                 blob_limit: settings.limit_blob.0,
+                outbound,
+                cache: Some(Arc::new(cache)),
             },
         );
         let tls = tls(settings).await?;
@@ -296,6 +300,37 @@ fn refused(telemetry: &Telemetry, fault: Fault) -> Failure {
     Failure::Start(match fault.class() {
         Class::Conflict => fault.because("the data directory is in use"),
         _ => fault,
+    })
+}
+
+/// The client of every fetch.
+fn downloads(settings: &Settings, telemetry: &Telemetry) -> Result<outbound::Outbound, Failure> {
+    outbound::Outbound::new(outbound::Options {
+        allow: settings.outbound_allow.clone(),
+        timeout: settings.outbound_timeout.0,
+        retries: settings.outbound_retries,
+        max_size: settings.outbound_max_size.0,
+        authorities: settings.outbound_ca.clone(),
+    })
+    .map_err(|unusable| match unusable {
+        outbound::Unusable::Limit(problem) => refused(
+            telemetry,
+            faults::internal_error::invalid_resource_download_configuration().because(problem),
+        ),
+        outbound::Unusable::Authorities(problem) => Failure::StartText(problem),
+    })
+}
+
+/// Where what was fetched is kept.
+fn download_cache(settings: &Settings) -> Result<outbound::Cache, Fault> {
+    let usual = settings.data.join("cache");
+    outbound::Cache::open(
+        settings.cache_dir.as_deref().unwrap_or(&usual),
+        settings.cache_max_size.0,
+        settings.outbound_max_size.0,
+    )
+    .map_err(|problem| {
+        faults::internal_error::invalid_resource_cache_configuration().because(problem)
     })
 }
 

@@ -29,7 +29,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 
-pub use origin::AddressRange;
+pub use outbound::AddressRange;
 pub use server::Ended;
 pub use tls::{TlsProblem, tls_config};
 

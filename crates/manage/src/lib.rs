@@ -23,6 +23,7 @@ use containers::{Host, PoolLimits};
 use faults::Fault;
 use futures_util::{Stream, StreamExt as _};
 use graph::{Package, Registry};
+use outbound::{Cache, Outbound};
 use store::{
     Actor, Entry, NameKey, ResourceName, RevisionSummary, Sha256, Store, Stored, Subscription,
     Swept, Upload, WhichKey, Within, folded,
@@ -49,6 +50,10 @@ pub struct Options {
     pub pool: PoolLimits,
     /// The largest blob that may be uploaded, in bytes.
     pub blob_limit: u64,
+    /// What packages' resources are fetched by.
+    pub outbound: Outbound,
+    /// What was fetched before.
+    pub cache: Option<Arc<Cache>>,
 }
 
 impl Default for Options {
@@ -57,6 +62,8 @@ impl Default for Options {
             throttles: Throttles::default(),
             pool: PoolLimits::default(),
             blob_limit: 4 << 30,
+            outbound: Outbound::closed(),
+            cache: None,
         }
     }
 }

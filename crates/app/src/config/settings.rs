@@ -187,6 +187,24 @@ settings! {
     "containers.min_free_memory" => container_min_free_memory: Size = Size(64 << 20);
     /// `auto` uses control groups where they can be written; `off` never.
     "containers.cgroup" => container_cgroup: Cgroups = Cgroups::Auto;
+
+    /// What may be fetched from: hosts (`files.example.com`), hosts below a domain
+    /// (`*.blob.core.windows.net`), addresses (`10.1.0.0/16`); with `http://` before it plain HTTP
+    /// too. A host that is listed by name is reached at public addresses only.
+    "outbound.allow" => outbound_allow: Vec<outbound::Entry> = Vec::new();
+    /// The time for one attempt to fetch something.
+    "outbound.timeout" => outbound_timeout: Span = secs(300);
+    /// How often a fetch that failed for a moment is tried again.
+    "outbound.retries" => outbound_retries: usize = 3;
+    /// The largest thing that is fetched.
+    "outbound.max_size" => outbound_max_size: Size = Size(1 << 30);
+    /// Authorities that are trusted beside the public ones when fetching, a PEM file.
+    "outbound.ca" => outbound_ca: Option<PathBuf> = None;
+    /// Where fetched resources are kept for the next deploy; without one, `cache` in the data
+    /// directory.
+    "cache.dir" => cache_dir: Option<PathBuf> = None;
+    /// How much is kept there; what was not used for the longest time goes first.
+    "cache.max_size" => cache_max_size: Size = Size(4 << 30);
 }
 
 const fn secs(seconds: u64) -> Span {

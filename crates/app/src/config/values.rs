@@ -96,6 +96,16 @@ impl<T: Value> Value for Vec<T> {
     }
 }
 
+impl Value for outbound::Entry {
+    fn read(text: &str) -> Result<Self, String> {
+        text.parse()
+    }
+
+    fn show(&self) -> String {
+        quoted(&self.to_string())
+    }
+}
+
 impl Value for edge::AddressRange {
     fn read(text: &str) -> Result<Self, String> {
         text.parse()
