@@ -11,3 +11,4 @@ mod durability;
 mod life;
 mod operations;
 mod requests;
+mod workspaces;

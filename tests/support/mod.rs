@@ -8,6 +8,7 @@
 pub mod http;
 pub mod onnx;
 pub mod packages;
+pub mod spec;
 
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader};

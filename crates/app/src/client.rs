@@ -13,7 +13,8 @@ use ureq::{Agent, Body, SendBody};
 use wire::arm_2017_01_01::{WebService, WebServiceKeys};
 use wire::umpire_v1::{
     BlobStored, ContainerList, LogList, NodeList, NodeView, RevisionList, RollbackRequest,
-    RotateRequest, ServiceList, ServiceView, WhichKey,
+    RotateRequest, RotateTokenRequest, ServiceList, ServiceView, WhichKey, WorkspaceList,
+    WorkspaceTokens, WorkspaceView,
 };
 
 use crate::config::Settings;
@@ -237,6 +238,42 @@ impl Client {
         self.send(Method::POST, &path, None).map(drop)
     }
 
+    /// All workspaces.
+    pub(crate) fn workspaces(&self) -> Result<WorkspaceList, Failure> {
+        self.call(Method::GET, "/umpire/v1/workspaces", None)
+    }
+
+    /// One workspace, by its name or id.
+    pub(crate) fn workspace(&self, name: &str) -> Result<WorkspaceView, Failure> {
+        self.call(Method::GET, &workspace_path(name, ""), None)
+    }
+
+    /// Makes a workspace, or answers the one that is there.
+    pub(crate) fn create_workspace(&self, name: &str) -> Result<WorkspaceView, Failure> {
+        self.call(Method::PUT, &workspace_path(name, ""), None)
+    }
+
+    /// Deletes a workspace in which nothing stands.
+    pub(crate) fn delete_workspace(&self, name: &str) -> Result<(), Failure> {
+        self.send(Method::DELETE, &workspace_path(name, ""), None)
+            .map(drop)
+    }
+
+    /// The two tokens of a workspace.
+    pub(crate) fn workspace_tokens(&self, name: &str) -> Result<WorkspaceTokens, Failure> {
+        self.call(Method::GET, &workspace_path(name, "/tokens"), None)
+    }
+
+    /// Makes one token of a workspace anew.
+    pub(crate) fn rotate_workspace_token(
+        &self,
+        name: &str,
+        token: WhichKey,
+    ) -> Result<WorkspaceTokens, Failure> {
+        let body = value(&RotateTokenRequest { token })?;
+        self.call(Method::POST, &workspace_path(name, "/tokens"), Some(&body))
+    }
+
     /// Scores with an endpoint's key.
     pub(crate) fn score(&self, url: &str, key: &str, body: &Value) -> Result<Value, Failure> {
         let bytes = serde_json::to_vec(body).map_err(|e| Failure::Local(e.to_string()))?;
@@ -331,6 +368,10 @@ fn encoded(text: &str) -> String {
 
 fn service_path(name: &str, rest: &str) -> String {
     format!("/umpire/v1/services/{}{rest}", encoded(name))
+}
+
+fn workspace_path(name: &str, rest: &str) -> String {
+    format!("/umpire/v1/workspaces/{}{rest}", encoded(name))
 }
 
 fn arm_path(path: &ServicePath, rest: &str) -> String {

@@ -74,13 +74,26 @@ impl Reply {
     }
 }
 
+/// Where a failure's class and text stand in a body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Errors {
+    /// Under `error`.
+    Enveloped,
+    /// Under `error`, and `code` and `message` at the top as well.
+    Twice,
+}
+
 /// Any failure as a reply: the class's status, the envelope in the reader's language, and the
 /// headers that belong to it. The framework's own failures (unknown path or method, a body that is
 /// too large or too slow, a panic) come here as faults like all others.
-pub(crate) fn of_fault(fault: &Fault, language: Language) -> Reply {
+pub(crate) fn of_fault(fault: &Fault, language: Language, errors: Errors) -> Reply {
     let rendered = render(fault, language);
     let status = StatusCode::from_u16(rendered.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let mut reply = Reply::text(status, JSON, rendered.body.into());
+    let body = match errors {
+        Errors::Enveloped => rendered.body,
+        Errors::Twice => twice(rendered.body),
+    };
+    let mut reply = Reply::text(status, JSON, body.into());
     let headers = &mut reply.headers;
     headers.insert(
         CONTENT_LANGUAGE,
@@ -98,9 +111,27 @@ pub(crate) fn of_fault(fault: &Fault, language: Language) -> Reply {
     reply
 }
 
+/// An envelope with `code` and `message` at the top too.
+fn twice(envelope: String) -> String {
+    let Ok(serde_json::Value::Object(mut top)) = serde_json::from_str(&envelope) else {
+        return envelope;
+    };
+    for name in ["code", "message"] {
+        if let Some(value) = top.get("error").and_then(|error| error.get(name)).cloned() {
+            top.insert(name.into(), value);
+        }
+    }
+    serde_json::Value::from(top).to_string()
+}
+
 /// [`of_fault`] for a path that is known and a method that is not: `Allow` names those that are.
-pub(crate) fn of_unknown_method(fault: &Fault, language: Language, allow: &str) -> Reply {
-    let mut reply = of_fault(fault, language);
+pub(crate) fn of_unknown_method(
+    fault: &Fault,
+    language: Language,
+    errors: Errors,
+    allow: &str,
+) -> Reply {
+    let mut reply = of_fault(fault, language, errors);
     if let Ok(allow) = HeaderValue::from_str(allow) {
         reply.headers.insert(ALLOW, allow);
     }
@@ -116,7 +147,7 @@ mod tests {
     #[test]
     fn every_class_becomes_a_reply_with_its_status_and_code() {
         for class in Class::ALL {
-            let reply = of_fault(&Fault::bare(*class), Language::English);
+            let reply = of_fault(&Fault::bare(*class), Language::English, Errors::Enveloped);
             assert_eq!(reply.status.as_u16(), class.status());
             assert_eq!(reply.headers[&ERROR_CODE], class.name());
             assert_eq!(reply.headers[CONTENT_LANGUAGE], "en");
@@ -127,11 +158,24 @@ mod tests {
     }
 
     #[test]
+    fn both_kinds_of_readers_find_code_and_message() {
+        let fault = faults::extensions::resource_not_found("workspaces/w", "g");
+        let reply = of_fault(&fault, Language::English, Errors::Twice);
+        let body: serde_json::Value = serde_json::from_slice(&reply.body).unwrap();
+        assert_eq!(body["code"], "NotFound");
+        assert_eq!(body["code"], body["error"]["code"]);
+        assert_eq!(body["message"], body["error"]["message"]);
+        assert!(body["message"].is_string());
+        assert_eq!(body["error"]["details"][0]["code"], "ResourceNotFound");
+        assert_eq!(reply.headers[&ERROR_CODE], "ResourceNotFound");
+    }
+
+    #[test]
     fn a_throttle_says_when_to_come_back_and_the_private_cause_stays_private() {
         let fault = faults::service_unavailable::request_throttled("e", "20")
             .because("secret")
             .retry_after(Duration::from_millis(1500));
-        let reply = of_fault(&fault, Language::TraditionalChinese);
+        let reply = of_fault(&fault, Language::TraditionalChinese, Errors::Enveloped);
         assert_eq!(reply.headers[RETRY_AFTER], "2");
         assert_eq!(reply.headers[CONTENT_LANGUAGE], "zh-TW");
         assert_eq!(reply.headers[&ERROR_CODE], "RequestThrottled");

@@ -12,6 +12,7 @@ use telemetry::Surface::{Admin, Docs, Http, Manage, Score};
 
 use crate::action::Action;
 use crate::action::Action::*;
+use crate::reply::Errors;
 
 /// One path and what its methods do.
 pub(crate) struct Route {
@@ -39,6 +40,7 @@ const GET: Method = Method::GET;
 const PUT: Method = Method::PUT;
 const POST: Method = Method::POST;
 const DELETE: Method = Method::DELETE;
+const PATCH: Method = Method::PATCH;
 
 /// Every path that this server answers.
 pub(crate) static ROUTES: &[Route] = &[
@@ -103,6 +105,36 @@ pub(crate) static ROUTES: &[Route] = &[
         &[(GET, ListWebServicesOfSubscription)],
     ),
     route(
+        "/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.MachineLearning/workspaces/{name}",
+        Manage,
+        &[
+            (PUT, PutArmWorkspace),
+            (GET, GetArmWorkspace),
+            (PATCH, PatchArmWorkspace),
+            (DELETE, DeleteArmWorkspace),
+        ],
+    ),
+    route(
+        "/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.MachineLearning/workspaces/{name}/listWorkspaceKeys",
+        Manage,
+        &[(POST, ListArmWorkspaceKeys)],
+    ),
+    route(
+        "/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.MachineLearning/workspaces/{name}/resyncStorageKeys",
+        Manage,
+        &[(POST, ResyncStorageKeys)],
+    ),
+    route(
+        "/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.MachineLearning/workspaces",
+        Manage,
+        &[(GET, ListArmWorkspacesOfGroup)],
+    ),
+    route(
+        "/subscriptions/{subscription}/providers/Microsoft.MachineLearning/workspaces",
+        Manage,
+        &[(GET, ListArmWorkspacesOfSubscription)],
+    ),
+    route(
         "/umpire/v1/blobs/{sha256}",
         Admin,
         &[(PUT, PutBlob), (GET, HasBlob)],
@@ -111,7 +143,16 @@ pub(crate) static ROUTES: &[Route] = &[
     route(
         "/umpire/v1/workspaces/{name}",
         Admin,
-        &[(PUT, PutWorkspace)],
+        &[
+            (PUT, PutWorkspace),
+            (GET, GetWorkspace),
+            (DELETE, DeleteWorkspace),
+        ],
+    ),
+    route(
+        "/umpire/v1/workspaces/{name}/tokens",
+        Admin,
+        &[(GET, GetWorkspaceTokens), (POST, RotateWorkspaceToken)],
     ),
     route("/umpire/v1/services", Admin, &[(GET, ListServices)]),
     route(
@@ -210,6 +251,19 @@ fn match_exactly<'p>(segments: &[&'p str]) -> Option<Matched<'p>> {
 }
 
 impl Route {
+    /// Where a failure's class and text stand. The documents of the workspaces have them at the
+    /// top, clients of theirs look for either, and the other documents have no such member.
+    pub(crate) fn errors(&self) -> Errors {
+        const TWICE: [&str; 2] = [
+            "/providers/Microsoft.MachineLearning/workspaces",
+            "/providers/Microsoft.MachineLearning/operations",
+        ];
+        match TWICE.iter().any(|part| self.template.contains(part)) {
+            true => Errors::Twice,
+            false => Errors::Enveloped,
+        }
+    }
+
     /// What a method does here.
     pub(crate) fn action(&self, method: &Method) -> Option<Action> {
         let method = if *method == Method::HEAD {

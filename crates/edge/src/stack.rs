@@ -191,10 +191,11 @@ pub(crate) async fn handle(
         Ok(reply) => (reply, None),
         Err(fault) => {
             let language = extract::language(&head.headers);
+            let errors = matched.map_or(reply::Errors::Enveloped, |m| m.route.errors());
             let unknown_method = matched.filter(|m| m.route.action(&head.method).is_none());
             let reply = match unknown_method {
-                Some(m) => reply::of_unknown_method(&fault, language, &m.route.allow()),
-                None => reply::of_fault(&fault, language),
+                Some(m) => reply::of_unknown_method(&fault, language, errors, &m.route.allow()),
+                None => reply::of_fault(&fault, language, errors),
             };
             (reply, Some(fault))
         }
@@ -281,7 +282,7 @@ mod tests {
         let fault = of_panic(&*panic);
         assert!(fault.is(&faults::rows::InternalError::UnknownError));
         assert!(fault.cause().is_some_and(|cause| cause.contains("cell 42")));
-        let reply = reply::of_fault(&fault, faults::Language::English);
+        let reply = reply::of_fault(&fault, faults::Language::English, reply::Errors::Enveloped);
         assert_eq!(reply.status.as_u16(), 500);
         assert!(!String::from_utf8_lossy(&reply.body).contains("cell 42"));
     }

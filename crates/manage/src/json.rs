@@ -48,6 +48,48 @@ pub(crate) fn remove(object: &mut Map<String, Value>, names: &[&str]) {
     object.retain(|key, _| !names.iter().any(|name| key.eq_ignore_ascii_case(name)));
 }
 
+/// Reads a body that must be a JSON object, possibly an empty one.
+///
+/// # Errors
+/// `BadArgument.RequestBodyInvalid` when it is no JSON or no object; `BadArgument.RequestIsEmpty`
+/// for `null` and `[]`.
+pub(crate) fn read_object(bytes: &[u8]) -> Result<Map<String, Value>, Fault> {
+    let invalid = faults::bad_argument::request_body_invalid;
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    if bytes.is_empty() {
+        return Err(invalid().because("the body is empty"));
+    }
+    match serde_json::from_slice(bytes).map_err(|e| invalid().caused_by(&e))? {
+        Value::Object(top) => Ok(top),
+        Value::Null => Err(faults::bad_argument::request_is_empty()),
+        Value::Array(items) if items.is_empty() => Err(faults::bad_argument::request_is_empty()),
+        _ => Err(invalid().because("the body is no JSON object")),
+    }
+}
+
+/// The location of a resource, which must be there.
+///
+/// # Errors
+/// `BadArgument.RequestBodyInvalid` at `location`.
+pub(crate) fn read_location(top: &Map<String, Value>) -> Result<String, Fault> {
+    match member(top, "location") {
+        Some(Value::String(location)) if !location.trim().is_empty() => Ok(location.clone()),
+        _ => Err(faults::bad_argument::request_body_invalid().at("location")),
+    }
+}
+
+/// The tags of a resource, where it has the member.
+///
+/// # Errors
+/// `BadArgument.RequestBodyInvalid` at `tags` for anything but an object of texts.
+pub(crate) fn read_tags(top: &Map<String, Value>) -> Result<Option<Map<String, Value>>, Fault> {
+    match member(top, "tags") {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::Object(tags)) if tags.values().all(Value::is_string) => Ok(Some(tags.clone())),
+        Some(_) => Err(faults::bad_argument::request_body_invalid().at("tags")),
+    }
+}
+
 /// A web service resource as a client sends it, taken apart.
 #[derive(Debug)]
 pub(crate) struct Body {
@@ -65,38 +107,17 @@ impl Body {
     /// `properties` is absent or of the wrong shape (the target names it);
     /// `BadArgument.RequestIsEmpty` for `null`, `{}` and `[]`.
     pub(crate) fn parse(bytes: &[u8]) -> Result<Body, Fault> {
-        let invalid = faults::bad_argument::request_body_invalid;
-        let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-        if bytes.is_empty() {
-            return Err(invalid().because("the body is empty"));
+        let top = read_object(bytes)?;
+        if top.is_empty() {
+            return Err(faults::bad_argument::request_is_empty());
         }
-        let resource: Value = serde_json::from_slice(bytes).map_err(|e| invalid().caused_by(&e))?;
-        let top = match &resource {
-            Value::Null => return Err(faults::bad_argument::request_is_empty()),
-            Value::Array(items) if items.is_empty() => {
-                return Err(faults::bad_argument::request_is_empty());
-            }
-            Value::Object(top) if top.is_empty() => {
-                return Err(faults::bad_argument::request_is_empty());
-            }
-            Value::Object(top) => top,
-            _ => return Err(invalid().because("the body is no JSON object")),
-        };
-        let location = match member(top, "location") {
-            Some(Value::String(location)) if !location.trim().is_empty() => location.clone(),
-            _ => return Err(invalid().at("location")),
-        };
-        let tags = match member(top, "tags") {
-            None | Some(Value::Null) => Map::new(),
-            Some(Value::Object(tags)) if tags.values().all(Value::is_string) => tags.clone(),
-            Some(_) => return Err(invalid().at("tags")),
-        };
-        match member(top, "properties") {
-            Some(Value::Object(_)) => {}
-            _ => return Err(invalid().at("properties")),
+        let location = read_location(&top)?;
+        let tags = read_tags(&top)?.unwrap_or_default();
+        if object(&top, "properties").is_none() {
+            return Err(faults::bad_argument::request_body_invalid().at("properties"));
         }
         Ok(Body {
-            resource,
+            resource: top.into(),
             location,
             tags,
         })

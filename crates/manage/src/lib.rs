@@ -13,6 +13,7 @@ mod names;
 mod nodes;
 mod source;
 mod view;
+mod workspaces;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -37,6 +38,7 @@ pub use nodes::{ContainerView, NodeState, NodeView};
 pub use source::StoredRevisions;
 pub use store::{Role, Scope};
 pub use view::ServiceView;
+pub use workspaces::{WorkspacePage, WorkspaceVersion};
 
 use deploy::{broken, conflict};
 use in_progress::InProgress;

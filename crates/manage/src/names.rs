@@ -3,7 +3,7 @@
 use faults::{Class, Fault};
 use store::ResourceName;
 
-/// The longest name of a web service, in characters.
+/// The longest name of a resource, in characters.
 const LONGEST_NAME: usize = 260;
 /// The longest name of a resource group and of a subscription, in characters.
 const LONGEST_GROUP: usize = 90;
@@ -18,7 +18,7 @@ pub(crate) fn check(name: &ResourceName) -> Result<(), Fault> {
     let parts = [
         ("subscription", &name.subscription, LONGEST_GROUP),
         ("resource group", &name.resource_group, LONGEST_GROUP),
-        ("web service name", &name.name, LONGEST_NAME),
+        ("resource name", &name.name, LONGEST_NAME),
     ];
     for (what, text, longest) in parts {
         let problem = if text.trim().is_empty() {

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 
 use crate::names::{NameKey, ResourceName, Subscription};
 use crate::sharded::Sharded;
+use crate::workspaces::Sku;
 use crate::{EndpointSettings, Id, KeyDigest};
 
 /// A snapshot of every workspace and endpoint, replaced whole after each committed write.
@@ -18,6 +19,8 @@ pub struct Directory {
     default_workspace: Option<Id>,
     drained: Option<Id>,
     workspaces: Sharded<Id, Arc<Workspace>>,
+    workspaces_by_name: Sharded<NameKey, Arc<Workspace>>,
+    workspaces_by_token: Sharded<KeyDigest, Arc<Workspace>>,
     /// By endpoint id, and the default endpoints by service id too.
     by_id: Sharded<Id, Arc<Entry>>,
     by_name: Sharded<NameKey, Arc<Entry>>,
@@ -38,8 +41,31 @@ pub struct Workspace {
     pub id: Id,
     /// Its names, as given.
     pub name: ResourceName,
+    /// Its location, as given.
+    pub location: String,
+    /// Its tags, a JSON object as text.
+    pub tags: Arc<str>,
+    /// The address of its owner; empty where none was given.
+    pub owner_email: String,
+    /// The Resource Manager's id of its storage account; empty where none was given.
+    pub storage_account: String,
+    /// The identifier in a key vault that it was given.
+    pub key_vault: Option<String>,
+    /// One of the Resource Manager's states: `Enabled`, `Disabled`, ...
+    pub state: String,
+    /// One of the Resource Manager's types of workspaces: `Production`.
+    pub kind: String,
+    /// Its SKU, as a client named it.
+    pub sku: Sku,
+    /// Digests of the primary and the secondary token.
+    pub tokens: [KeyDigest; 2],
     /// When it was made.
     pub created: Timestamp,
+    /// When it was last changed; later with each change.
+    pub modified: Timestamp,
+    /// Counts the writes to it other than to its tokens; a further write names the one it has
+    /// seen.
+    pub version: u64,
 }
 
 /// An endpoint with all that a call to it needs, and the service that it belongs to.
@@ -125,9 +151,24 @@ impl Directory {
         self.drained = node;
     }
 
-    /// Adds a workspace, or replaces the one of that id.
-    pub(crate) fn put_workspace(&mut self, workspace: Workspace) {
-        self.workspaces.insert(workspace.id, Arc::new(workspace));
+    /// Replaces all workspaces by these.
+    pub(crate) fn put_workspaces(&mut self, all: Vec<Workspace>) {
+        let old: Vec<Arc<Workspace>> = self.workspaces.values().cloned().collect();
+        for token in old.iter().flat_map(|workspace| workspace.tokens) {
+            self.remove_known(&token);
+        }
+        self.workspaces = Sharded::default();
+        self.workspaces_by_name = Sharded::default();
+        self.workspaces_by_token = Sharded::default();
+        for workspace in all.into_iter().map(Arc::new) {
+            for token in workspace.tokens {
+                self.add_known(token);
+                self.workspaces_by_token.insert(token, workspace.clone());
+            }
+            let key = workspace.name.key();
+            self.workspaces_by_name.insert(key, workspace.clone());
+            self.workspaces.insert(workspace.id, workspace);
+        }
     }
 
     /// Makes the credential known: it belongs to no endpoint.
@@ -230,6 +271,17 @@ impl Directory {
     /// The workspace of that id.
     pub fn workspace(&self, id: &Id) -> Option<&Arc<Workspace>> {
         self.workspaces.get(id)
+    }
+
+    /// The workspace of that name.
+    pub fn workspace_by_name(&self, name: &NameKey) -> Option<&Arc<Workspace>> {
+        self.workspaces_by_name.get(name)
+    }
+
+    /// The workspace that one of its two tokens has this digest. As for
+    /// [`Directory::key_known`], the timing of the look-up tells nothing.
+    pub fn workspace_by_token(&self, presented: &KeyDigest) -> Option<&Arc<Workspace>> {
+        self.workspaces_by_token.get(presented)
     }
 
     /// The workspace that services without one get.

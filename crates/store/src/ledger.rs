@@ -16,7 +16,7 @@ use tokio::sync::{Semaphore, oneshot};
 
 use crate::directory::{Directory, Entry};
 use crate::migrations::{MIGRATIONS, migrate};
-use crate::{Id, KeyDigest, Sealer, rows};
+use crate::{Id, KeyDigest, Sealer, rows, workspaces};
 
 /// The installation's state, durable.
 ///
@@ -341,16 +341,16 @@ impl Writer {
         let sealer = self.sealer.clone();
         let default_workspace = self.transact(|change| {
             rows::check_master_key(change.transaction, &sealer)?;
-            rows::ensure_installation(change, installation)
+            let default_workspace = rows::ensure_installation(change, installation)?;
+            workspaces::ensure_tokens(change)?;
+            Ok(default_workspace)
         })?;
         let transaction = self.connection.transaction()?;
         let mut directory = Directory::default();
         directory.set_change(rows::change_number(&transaction)?);
         directory.set_drained(rows::drained(&transaction)?);
         directory.set_default_workspace(default_workspace);
-        for workspace in rows::workspaces(&transaction)? {
-            directory.put_workspace(workspace);
-        }
+        directory.put_workspaces(workspaces::workspaces(&transaction)?);
         let mut by_service: HashMap<Id, Vec<Entry>> = HashMap::new();
         for entry in rows::entries(&transaction, None)? {
             by_service.entry(entry.service).or_default().push(entry);
@@ -395,8 +395,8 @@ impl Writer {
             let entries = rows::entries(&transaction, Some(service))?;
             fresh.push((service, entries));
         }
-        let workspaces = workspaces_touched
-            .then(|| rows::workspaces(&transaction))
+        let all_workspaces = workspaces_touched
+            .then(|| workspaces::workspaces(&transaction))
             .transpose()?;
         let drained = rows::drained(&transaction)?;
         transaction.commit()?;
@@ -407,8 +407,8 @@ impl Writer {
         for (service, entries) in fresh {
             directory.put_service(service, entries);
         }
-        for workspace in workspaces.into_iter().flatten() {
-            directory.put_workspace(workspace);
+        if let Some(all) = all_workspaces {
+            directory.put_workspaces(all);
         }
         self.directory.store(Arc::new(directory));
         Ok(result)

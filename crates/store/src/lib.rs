@@ -21,6 +21,7 @@ mod rows;
 mod seal;
 mod services;
 mod sharded;
+mod workspaces;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -43,6 +44,7 @@ pub use names::{NameKey, ResourceName, Subscription, folded};
 pub use revisions::{AuditLine, Revision, RevisionSummary};
 pub use seal::{KeyDigest, Sealer, random_key, random_token};
 pub use services::{KEPT_REVISIONS, ServiceWrite, WhichKey};
+pub use workspaces::{Sku, WorkspaceWrite};
 
 use lock::Lock;
 

@@ -3,11 +3,12 @@
 use faults::{Class, Fault};
 use jiff::Timestamp;
 use rusqlite::types::Type;
-use rusqlite::{Connection, ErrorCode, OptionalExtension as _, Row, params};
+use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
-use crate::directory::{Entry, Workspace};
+use crate::directory::Entry;
 use crate::ledger::{Change, Failure};
 use crate::names::{ResourceName, Subscription};
+use crate::workspaces::{WorkspaceWrite, insert_workspace};
 use crate::{DiagnosticsLevel, EndpointSettings, Id, KeyDigest, Sealer, Sha256, ThrottleLevel};
 
 /// What an installation starts with.
@@ -45,44 +46,10 @@ pub(crate) fn ensure_installation(
     if let Some(id) = setting(connection, "default_workspace")? {
         return Ok(id_of(&id, 0)?);
     }
-    let id = Id::random();
-    insert_workspace(change, id, &installation.workspace)?;
-    put_setting(connection, "default_workspace", &id.0)?;
-    Ok(id)
-}
-
-/// Makes a workspace; a name that is taken is a `Conflict`.
-pub(crate) fn insert_workspace(
-    change: &mut Change<'_>,
-    id: Id,
-    name: &ResourceName,
-) -> Result<(), Failure> {
-    let key = name.key();
-    change
-        .transaction
-        .prepare_cached(
-            "INSERT INTO workspaces (id, subscription, subscription_key, resource_group,
-                 resource_group_key, name, name_key, created)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
-        )?
-        .execute(params![
-            id.0,
-            name.subscription,
-            key.subscription.to_string(),
-            name.resource_group,
-            key.resource_group,
-            name.name,
-            key.name,
-            Timestamp::now().as_microsecond(),
-        ])
-        .map_err(|e| match e.sqlite_error_code() {
-            Some(ErrorCode::ConstraintViolation) => {
-                Failure::Fault(Fault::bare(Class::Conflict).because("the workspace exists"))
-            }
-            _ => e.into(),
-        })?;
-    change.touch_workspaces();
-    Ok(())
+    let write = WorkspaceWrite::named(installation.workspace.clone());
+    insert_workspace(change, &write)?;
+    put_setting(connection, "default_workspace", &write.id.0)?;
+    Ok(write.id)
 }
 
 fn setting(connection: &Connection, name: &str) -> Result<Option<Vec<u8>>, Failure> {
@@ -128,24 +95,6 @@ pub(crate) fn count_change(connection: &Connection) -> Result<u64, Failure> {
     let number = change_number(connection)? + 1;
     put_setting(connection, "change", &number.to_be_bytes())?;
     Ok(number)
-}
-
-/// All workspaces.
-pub(crate) fn workspaces(connection: &Connection) -> Result<Vec<Workspace>, Failure> {
-    let mut statement = connection
-        .prepare_cached("SELECT id, subscription, resource_group, name, created FROM workspaces")?;
-    let rows = statement.query_map([], |row| {
-        Ok(Workspace {
-            id: id_at(row, 0)?,
-            name: ResourceName {
-                subscription: row.get(1)?,
-                resource_group: row.get(2)?,
-                name: row.get(3)?,
-            },
-            created: time_at(row, 4)?,
-        })
-    })?;
-    Ok(rows.collect::<Result<_, _>>()?)
 }
 
 /// The endpoints of one service, or all.
@@ -231,7 +180,7 @@ pub(crate) fn hash_at(row: &Row<'_>, column: usize) -> Result<Sha256, rusqlite::
     row.get(column).map(Sha256)
 }
 
-fn digest_at(row: &Row<'_>, column: usize) -> Result<KeyDigest, rusqlite::Error> {
+pub(crate) fn digest_at(row: &Row<'_>, column: usize) -> Result<KeyDigest, rusqlite::Error> {
     row.get(column).map(KeyDigest)
 }
 

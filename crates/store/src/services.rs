@@ -9,7 +9,7 @@ use rusqlite::{Connection, ErrorCode, OptionalExtension as _, params};
 use crate::directory::{DEFAULT_ENDPOINT, Entry};
 use crate::ledger::{Change, Failure, Ledger};
 use crate::names::ResourceName;
-use crate::rows::{id_at, insert_workspace, number_at, time_at};
+use crate::rows::{id_at, number_at, time_at};
 use crate::seal::{KeyDigest, random_key};
 use crate::{Actor, Id, Sha256};
 
@@ -166,24 +166,6 @@ impl Ledger {
         )
         .await?;
         self.entry(service)
-    }
-
-    /// Makes a further workspace.
-    ///
-    /// # Errors
-    /// `Conflict` when the name or id is taken; `InternalError.UnknownError` when the ledger fails.
-    pub async fn create_workspace(
-        &self,
-        id: Id,
-        name: ResourceName,
-        actor: impl Into<Actor>,
-    ) -> Result<(), Fault> {
-        let actor = actor.into();
-        self.write(faults::internal_error::unknown_error, move |change| {
-            insert_workspace(change, id, &name)?;
-            audit(change, &actor, "create", &format!("workspace {id}"))
-        })
-        .await
     }
 
     /// Removes a service with its endpoints and revisions; its blobs are left to the next sweep.

@@ -4,6 +4,7 @@
 //! and absent ones are left out on the way out.
 
 pub mod arm_2017_01_01;
+pub mod arm_workspaces;
 pub mod error;
 pub mod rrs_2_0;
 pub mod umpire_v1;

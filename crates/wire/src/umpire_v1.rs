@@ -147,6 +147,34 @@ pub struct WorkspaceView {
     pub resource_group: String,
     /// RFC 3339.
     pub created: String,
+    /// One of the Resource Manager's states of a workspace.
+    #[serde(default)]
+    pub state: String,
+    /// How many services stand in it.
+    #[serde(default)]
+    pub services: usize,
+}
+
+/// The tokens of a workspace; either opens its management.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WorkspaceTokens {
+    /// The first.
+    pub primary: String,
+    /// The second.
+    pub secondary: String,
+}
+
+impl std::fmt::Debug for WorkspaceTokens {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("WorkspaceTokens { .. }")
+    }
+}
+
+/// The body of a token's rotation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RotateTokenRequest {
+    /// The token to replace.
+    pub token: WhichKey,
 }
 
 /// All workspaces.

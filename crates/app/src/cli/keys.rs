@@ -26,9 +26,18 @@ pub(crate) struct Keys {
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
-enum Which {
+pub(super) enum Which {
     Primary,
     Secondary,
+}
+
+impl From<Which> for WhichKey {
+    fn from(which: Which) -> WhichKey {
+        match which {
+            Which::Primary => WhichKey::Primary,
+            Which::Secondary => WhichKey::Secondary,
+        }
+    }
 }
 
 impl Keys {
@@ -36,8 +45,7 @@ impl Keys {
         let (_, client) = common.connect(&self.connect)?;
         let keys = match self.rotate {
             None => client.keys(&self.name)?,
-            Some(Which::Primary) => client.rotate(&self.name, WhichKey::Primary)?,
-            Some(Which::Secondary) => client.rotate(&self.name, WhichKey::Secondary)?,
+            Some(which) => client.rotate(&self.name, which.into())?,
         };
         if self.json {
             return print_json(&keys);

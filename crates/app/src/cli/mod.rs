@@ -13,6 +13,7 @@ mod rollback;
 mod score;
 mod serve;
 mod services;
+mod workspace;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -103,6 +104,8 @@ enum Command {
     Drain(nodes::Drain),
     /// Let a drained node take scoring calls again
     Resume(nodes::Resume),
+    /// List, make and delete workspaces, and show or change their tokens
+    Workspace(workspace::Workspace),
     /// Print every setting with its value and where it comes from
     Config(config::Config),
     /// List or explain the codes of failures
@@ -139,6 +142,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Containers(command) => command.run(common),
         Command::Drain(command) => command.run(common),
         Command::Resume(command) => command.run(common),
+        Command::Workspace(command) => command.run(common),
         Command::Config(command) => command.run(common),
         Command::Errors(command) => command.run(),
         Command::Completions(command) => command.run(),

@@ -132,7 +132,7 @@ fn enter(call: &Call<'_>) -> Result<(Principal, ResourceName), Fault> {
 }
 
 /// A small JSON body; none at all reads as `{}`.
-async fn body<T: DeserializeOwned>(call: &mut Call<'_>) -> Result<T, Fault> {
+pub(super) async fn body<T: DeserializeOwned>(call: &mut Call<'_>) -> Result<T, Fault> {
     extract::check_json_headers(&call.head.headers)?;
     let deadline = call.started + call.gateway.options.body_time;
     let bytes = call

@@ -5,16 +5,13 @@
 use faults::Fault;
 use http::StatusCode;
 use manage::{ApiVersion, Page, Principal, ServiceView};
-use store::ResourceName;
 use wire::arm_2017_01_01::{RESOURCE_TYPE, WebService, WebServiceKeys, WebServiceList};
 
+use super::{PAGE, next_link, resource_name};
 use crate::body;
 use crate::extract;
 use crate::reply::Reply;
 use crate::stack::Call;
-
-/// Services of one page of a list.
-const PAGE: usize = 100;
 
 /// `PUT …/webServices/{name}`: answered when the service scores, or has failed.
 pub(crate) async fn put(call: &mut Call<'_>) -> Result<Reply, Fault> {
@@ -98,14 +95,6 @@ fn enter(call: &Call<'_>) -> Result<(ApiVersion, Principal), Fault> {
     Ok((version, call.principal()?))
 }
 
-fn resource_name(call: &Call<'_>) -> ResourceName {
-    ResourceName {
-        subscription: call.word(0).into_owned(),
-        resource_group: call.word(1).into_owned(),
-        name: call.word(2).into_owned(),
-    }
-}
-
 fn resource(service: &ServiceView, version: ApiVersion, base: &str) -> WebService {
     shaped(service, service.properties(version, base).into())
 }
@@ -128,13 +117,6 @@ fn listed(call: &Call<'_>, page: &Page) -> WebServiceList {
         .iter()
         .map(|service| shaped(service, service.listed_properties(&base).into()))
         .collect();
-    let next_link = page.next.as_ref().map(|next| {
-        format!(
-            "{base}{}?api-version={}&$skiptoken={}",
-            call.head.uri.path(),
-            extract::encode(&call.query("api-version").unwrap_or_default()),
-            extract::encode(next)
-        )
-    });
+    let next_link = next_link(call, page.next.as_deref());
     WebServiceList { value, next_link }
 }
