@@ -138,3 +138,32 @@ pub fn system_low_on_memory() {
         Fault::bare(Class::InternalErrorSystemLowOnMemory),
     );
 }
+
+/// The operator's token was taken away from the running server: nobody can be told from the
+/// operator, so nobody is. A new file is the new token, at once.
+pub fn admin_authentication_failed() {
+    let server = Server::start();
+    let old = server.token();
+    let path = server.data().join("secrets/operator.token");
+    let list = |token: &str| {
+        Request::new("GET", "/umpire/v1/services")
+            .bearer(token)
+            .send(server.address)
+    };
+    assert_eq!(list(&old).status, 200);
+
+    std::fs::remove_file(&path).expect("the token is taken away");
+    for token in [&old, "a guess"] {
+        assert_fault(&list(token), internal_error::admin_authentication_failed());
+    }
+    // Without a credential there is nothing to decide.
+    let nobody = Request::new("GET", "/umpire/v1/services").send(server.address);
+    assert_fault(&nobody, faults::unauthorized::admin_request_unauthorized());
+
+    std::fs::write(&path, "the operator's next token\n").expect("the token is replaced");
+    assert_eq!(list("the operator's next token").status, 200);
+    assert_fault(
+        &list(&old),
+        faults::unauthorized::admin_request_unauthorized(),
+    );
+}

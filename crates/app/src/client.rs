@@ -12,9 +12,9 @@ use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
 use ureq::{Agent, Body, SendBody};
 use wire::arm_2017_01_01::{WebService, WebServiceKeys};
 use wire::umpire_v1::{
-    BlobStored, ContainerList, LogList, NodeList, NodeView, RevisionList, RollbackRequest,
-    RotateRequest, RotateTokenRequest, ServiceList, ServiceView, WhichKey, WorkspaceList,
-    WorkspaceTokens, WorkspaceView,
+    AuditList, BlobStored, ContainerList, LogList, NodeList, NodeView, RevisionList,
+    RollbackRequest, RotateRequest, RotateTokenRequest, ServiceList, ServiceView, TokenList,
+    TokenMade, TokenRequest, WhichKey, WorkspaceList, WorkspaceTokens, WorkspaceView,
 };
 
 use crate::config::Settings;
@@ -272,6 +272,30 @@ impl Client {
     ) -> Result<WorkspaceTokens, Failure> {
         let body = value(&RotateTokenRequest { token })?;
         self.call(Method::POST, &workspace_path(name, "/tokens"), Some(&body))
+    }
+
+    /// Makes a management token.
+    pub(crate) fn create_token(&self, request: &TokenRequest) -> Result<TokenMade, Failure> {
+        let body = value(request)?;
+        self.call(Method::POST, "/umpire/v1/tokens", Some(&body))
+    }
+
+    /// All management tokens.
+    pub(crate) fn tokens(&self) -> Result<TokenList, Failure> {
+        self.call(Method::GET, "/umpire/v1/tokens", None)
+    }
+
+    /// Revokes a management token, by its name or id.
+    pub(crate) fn revoke_token(&self, name: &str) -> Result<(), Failure> {
+        let path = format!("/umpire/v1/tokens/{}", encoded(name));
+        self.send(Method::DELETE, &path, None).map(drop)
+    }
+
+    /// The newest lines of the audit trail, or those before a line.
+    pub(crate) fn audit(&self, limit: u32, before: Option<u64>) -> Result<AuditList, Failure> {
+        let before = before.map_or(String::new(), |number| format!("&before={number}"));
+        let path = format!("/umpire/v1/audit?limit={limit}{before}");
+        self.call(Method::GET, &path, None)
     }
 
     /// Scores with an endpoint's key.

@@ -110,7 +110,12 @@ pub(crate) fn boolean(given: Option<&str>, name: &str) -> Result<Option<bool>, F
 
 /// A caller's text as a parameter of a fault: at most 64 characters of it.
 pub(crate) fn shortened(text: &str) -> String {
-    match text.char_indices().nth(64) {
+    shortened_to(text, 64)
+}
+
+/// At most `most` characters of a caller's text.
+pub(crate) fn shortened_to(text: &str, most: usize) -> String {
+    match text.char_indices().nth(most) {
         None => text.to_owned(),
         Some((end, _)) => format!("{}…", &text[..end]),
     }

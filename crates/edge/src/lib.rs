@@ -20,6 +20,7 @@ mod routes;
 mod score;
 mod sending;
 mod server;
+mod slowing;
 mod stack;
 mod tls;
 
@@ -116,6 +117,7 @@ pub(crate) struct Gateway {
     pub(crate) store: Arc<store::Store>,
     pub(crate) telemetry: telemetry::Telemetry,
     pub(crate) ready: Arc<AtomicBool>,
+    pub(crate) slowing: Arc<slowing::Slowing>,
 }
 
 impl Edge {
@@ -134,6 +136,7 @@ impl Edge {
             store,
             telemetry,
             ready: Arc::new(AtomicBool::new(false)),
+            slowing: Arc::default(),
         })))
     }
 

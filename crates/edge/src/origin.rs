@@ -10,6 +10,7 @@ use crate::extract::text;
 
 static FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 static FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+static FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 /// The start of every URL in a reply: `public_url` where it is set, else what the request says.
 /// Proxies' headers count only from addresses that are trusted. Without a usable host it is the
@@ -71,6 +72,51 @@ fn forwarded(headers: &HeaderMap) -> (Option<&str>, Option<&str>) {
         last(headers, &FORWARDED_PROTO),
         last(headers, &FORWARDED_HOST),
     )
+}
+
+/// Whose call it is: the other end of the connection or, where that is a trusted proxy, whoever it
+/// says that it forwards for. Proxies append, so the list is read from its end, for as long as it
+/// names trusted ones; what stands before may be the caller's own invention.
+pub(crate) fn client(headers: &HeaderMap, trusted: &[AddressRange], peer: IpAddr) -> IpAddr {
+    let is_trusted = |address: IpAddr| trusted.iter().any(|range| range.contains(address));
+    let mut client = peer.to_canonical();
+    if !is_trusted(client) {
+        return client;
+    }
+    let name = match headers.contains_key(&FORWARDED) {
+        true => &FORWARDED,
+        false => &FORWARDED_FOR,
+    };
+    let lines = headers.get_all(name).iter().rev();
+    for hop in lines.flat_map(|line| line.to_str().unwrap_or_default().rsplit(',')) {
+        let said = match *name == FORWARDED {
+            true => hop.split(';').find_map(|pair| {
+                let (name, value) = pair.trim().split_once('=')?;
+                name.eq_ignore_ascii_case("for").then_some(value)
+            }),
+            false => Some(hop),
+        };
+        // `unknown`, a name of the proxy's own, nothing: the proxy that said so is the last known.
+        let Some(address) = said.and_then(address) else {
+            break;
+        };
+        client = address.to_canonical();
+        if !is_trusted(client) {
+            break;
+        }
+    }
+    client
+}
+
+/// An address as proxies write it: `192.0.2.1`, `192.0.2.1:80`, `2001:db8::1`,
+/// `"[2001:db8::1]:80"`.
+fn address(text: &str) -> Option<IpAddr> {
+    let text = text.trim().trim_matches('"');
+    let bare = text.strip_prefix('[').and_then(|t| t.strip_suffix(']'));
+    bare.unwrap_or(text)
+        .parse()
+        .or_else(|_| text.parse().map(|with_port: SocketAddr| with_port.ip()))
+        .ok()
 }
 
 /// The last element of a header's last line; empty where that line is not text.
@@ -170,6 +216,55 @@ mod tests {
         for unusable in ["outer.example, ", "outer.example, a/b"] {
             let lines = [("host", "inner"), ("x-forwarded-host", unusable)];
             assert_eq!(base(&lines, &trusted), "http://inner", "{unusable}");
+        }
+    }
+
+    #[test]
+    fn the_client_is_whom_trusted_proxies_speak_for() {
+        let seen = |peer: &str, headers: &[(&str, &str)], trusted: &[&str]| {
+            let mut map = HeaderMap::new();
+            for (name, value) in headers {
+                let name: HeaderName = name.parse().unwrap();
+                map.append(name, value.parse().unwrap());
+            }
+            let trusted: Vec<AddressRange> = trusted.iter().map(|t| t.parse().unwrap()).collect();
+            client(&map, &trusted, peer.parse().unwrap()).to_string()
+        };
+        let xff = "x-forwarded-for";
+        let inner = ["10.0.0.0/8"];
+        // Nobody's word counts but a trusted proxy's.
+        assert_eq!(seen("192.0.2.9", &[(xff, "1.1.1.1")], &inner), "192.0.2.9");
+        assert_eq!(seen("10.0.0.1", &[(xff, "1.1.1.1")], &[]), "10.0.0.1");
+        assert_eq!(seen("10.0.0.1", &[], &inner), "10.0.0.1");
+        assert_eq!(
+            seen("::ffff:10.0.0.1", &[(xff, "1.1.1.1")], &inner),
+            "1.1.1.1"
+        );
+        // The last that is not trusted counts; what stands before it is the caller's own.
+        let chain = [(xff, "6.6.6.6, 1.1.1.1"), (xff, "10.0.0.7, 10.0.0.2")];
+        assert_eq!(seen("10.0.0.1", &chain, &inner), "1.1.1.1");
+        assert_eq!(seen("10.0.0.1", &[(xff, "10.0.0.7")], &inner), "10.0.0.7");
+        // What is no address hides what stands before it.
+        for (hop, shown) in [
+            ("1.1.1.1:8080", "1.1.1.1"),
+            ("2001:db8::1", "2001:db8::1"),
+            ("[2001:db8::1]", "2001:db8::1"),
+            ("[2001:db8::1]:80", "2001:db8::1"),
+            ("unknown", "10.0.0.1"),
+            ("", "10.0.0.1"),
+            ("6.6.6.6, nonsense", "10.0.0.1"),
+        ] {
+            assert_eq!(seen("10.0.0.1", &[(xff, hop)], &inner), shown, "{hop}");
+        }
+        for (hop, shown) in [
+            ("for=6.6.6.6, proto=https;For=\"1.1.1.1:5\"", "1.1.1.1"),
+            ("for=\"[2001:db8::1]:80\"", "2001:db8::1"),
+            ("for=6.6.6.6, for=_hidden", "10.0.0.1"),
+            ("for=6.6.6.6, proto=https", "10.0.0.1"),
+        ] {
+            // `Forwarded` is the one that counts where there are both.
+            let headers = [("forwarded", hop), (xff, "7.7.7.7")];
+            assert_eq!(seen("10.0.0.1", &headers, &inner), shown, "{hop}");
         }
     }
 }

@@ -189,6 +189,13 @@ pub(crate) static ROUTES: &[Route] = &[
         Admin,
         &[(POST, RetireContainer)],
     ),
+    route(
+        "/umpire/v1/tokens",
+        Admin,
+        &[(GET, ListTokens), (POST, CreateToken)],
+    ),
+    route("/umpire/v1/tokens/{name}", Admin, &[(DELETE, RevokeToken)]),
+    route("/umpire/v1/audit", Admin, &[(GET, ReadAudit)]),
     route("/livez", Http, &[(GET, Live)]),
     route("/readyz", Http, &[(GET, Ready)]),
     route("/metrics", Http, &[(GET, Metrics)]),

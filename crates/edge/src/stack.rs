@@ -4,8 +4,8 @@
 //! away) is observed too.
 
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
-use std::time::Instant;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use faults::{Class, Fault, internal_error, request_timeout, unauthorized};
@@ -23,6 +23,9 @@ use crate::routes::{self, Matched};
 use crate::sending::Sending;
 use crate::server::Peer;
 use crate::{Gateway, cors, origin};
+
+/// The longest subject of an audit line that is taken from a path, in characters.
+const SUBJECT: usize = 400;
 
 /// One request, as handlers see it.
 pub(crate) struct Call<'a> {
@@ -54,8 +57,55 @@ impl Call<'_> {
 
     /// Who makes this management call.
     pub(crate) fn principal(&self) -> Result<manage::Principal, Fault> {
-        let origin = self.peer.address.to_string();
-        self.gateway.manager.authorize(self.credential(), &origin)
+        self.principal_on(None)
+    }
+
+    /// Who makes this call of the classic API about one endpoint (the one that the path names, or
+    /// none): the endpoint's own keys sign in for that too.
+    pub(crate) fn principal_on(
+        &self,
+        endpoint: Option<&store::Entry>,
+    ) -> Result<manage::Principal, Fault> {
+        let signed_in = self.seen.signed_in.get_or_init(|| {
+            let (gateway, origin) = (self.gateway, self.origin().to_string());
+            gateway
+                .manager
+                .authorize_on(endpoint, self.credential(), &origin)
+        });
+        signed_in.clone()
+    }
+
+    /// The address that the call comes from, as far as it can be known.
+    fn origin(&self) -> std::net::IpAddr {
+        let trusted = &self.gateway.options.trusted_proxies;
+        origin::client(&self.head.headers, trusted, self.peer.address)
+    }
+
+    /// What follows a failed call of a management API: a line on the audit trail where it was to
+    /// change something, and for whoever showed a bad credential the time until he is told.
+    /// Strangers leave no lines, which could fill the disk; `faults_total` counts them.
+    fn after_failure(&self, fault: &Fault) -> Duration {
+        let surface = self.matched.route.surface;
+        if !matches!(surface, Surface::Manage | Surface::Admin | Surface::Http) {
+            return Duration::ZERO;
+        }
+        match self.principal() {
+            Ok(principal) => {
+                let method = &self.head.method;
+                if *method != Method::GET && *method != Method::HEAD {
+                    let subject = self.head.uri.path();
+                    let subject = extract::shortened_to(subject, SUBJECT);
+                    let manager = &self.gateway.manager;
+                    manager.audit_failure(&principal, method.as_str(), &subject, fault);
+                }
+                Duration::ZERO
+            }
+            Err(_) if fault.class() == Class::Unauthorized && self.credential().is_some() => {
+                let slowing = &self.gateway.slowing;
+                slowing.failed(self.origin(), Instant::now())
+            }
+            Err(_) => Duration::ZERO,
+        }
     }
 
     /// The start of URLs in the reply.
@@ -82,6 +132,8 @@ pub(crate) struct Seen {
     started: Instant,
     endpoint: Option<Arc<EndpointMetrics>>,
     bytes_in: u64,
+    /// Who calls, once somebody has asked.
+    signed_in: OnceLock<Result<manage::Principal, Fault>>,
     done: bool,
 }
 
@@ -156,6 +208,7 @@ pub(crate) async fn handle(
         started,
         endpoint: None,
         bytes_in: 0,
+        signed_in: OnceLock::new(),
         done: false,
     };
 
@@ -177,11 +230,18 @@ pub(crate) async fn handle(
                     seen: &mut seen,
                     started,
                 };
-                AssertUnwindSafe(action.run(&mut call))
+                let result = AssertUnwindSafe(action.run(&mut call))
                     .catch_unwind()
                     .await
                     .unwrap_or_else(|panic| Err(of_panic(&*panic)))
-                    .map_err(|fault| in_terms_of(m.route.surface, fault))
+                    .map_err(|fault| in_terms_of(m.route.surface, fault));
+                if let Err(fault) = &result {
+                    let delay = call.after_failure(fault);
+                    if !delay.is_zero() {
+                        tokio::time::sleep(delay).await;
+                    }
+                }
+                result
             }
         },
     };

@@ -1,7 +1,7 @@
 //! Who may do what.
 
 use faults::Fault;
-use store::{Actor, Entry, Id, NameKey, Role, Scope, Store, Subscription, Workspace};
+use store::{Actor, Entry, Id, NameKey, Role, Scope, Subscription, Workspace};
 
 /// What a call touches, as far as it is known. A scope covers a target when the target is known
 /// to lie within it.
@@ -110,6 +110,11 @@ pub struct Principal {
 }
 
 impl Principal {
+    /// Somebody whose credentials were checked.
+    pub(crate) fn new(actor: Actor, role: Role, scope: Scope) -> Principal {
+        Principal { actor, role, scope }
+    }
+
     /// Who it is, as the audit trail has it.
     pub fn actor(&self) -> &Actor {
         &self.actor
@@ -182,30 +187,6 @@ impl Principal {
             )),
         )
     }
-
-    /// Checks the credentials of a management call that came from `origin`: so far the operator's
-    /// token, which may do everything.
-    ///
-    /// # Errors
-    /// `Unauthorized.ManagementRequestUnauthorized`.
-    pub(crate) fn authorize(
-        store: &Store,
-        credential: Option<&str>,
-        origin: &str,
-    ) -> Result<Principal, Fault> {
-        credential
-            .map(|token| store.sealer.digest_key(token))
-            .filter(|digest| store.is_operator(digest))
-            .map(|_| Principal {
-                actor: Actor {
-                    name: "operator".into(),
-                    origin: origin.into(),
-                },
-                role: Role::Admin,
-                scope: Scope::Installation,
-            })
-            .ok_or_else(faults::unauthorized::management_request_unauthorized)
-    }
 }
 
 #[cfg(test)]
@@ -215,11 +196,7 @@ mod tests {
     use store::ResourceName;
 
     fn somebody(role: Role, scope: Scope) -> Principal {
-        Principal {
-            actor: Actor::from("somebody"),
-            role,
-            scope,
-        }
+        Principal::new(Actor::from("somebody"), role, scope)
     }
 
     fn name(subscription: &str, group: &str) -> NameKey {

@@ -11,7 +11,9 @@ mod json;
 mod location;
 mod names;
 mod nodes;
+mod sign_in;
 mod source;
+mod tokens;
 mod view;
 mod workspaces;
 
@@ -37,6 +39,7 @@ pub use deploy::Deployed;
 pub use nodes::{ContainerView, NodeState, NodeView};
 pub use source::StoredRevisions;
 pub use store::{Role, Scope};
+pub use tokens::TokenRequest;
 pub use view::ServiceView;
 pub use workspaces::{WorkspacePage, WorkspaceVersion};
 
@@ -143,14 +146,6 @@ impl Manager {
     /// Lets these rules hold from now on; what is under way ends by those that it began with.
     pub fn set_options(&self, options: Options) {
         self.inner.options.store(Arc::new(options));
-    }
-
-    /// Checks the credentials of a management call that came from the address `origin`.
-    ///
-    /// # Errors
-    /// `Unauthorized.ManagementRequestUnauthorized`.
-    pub fn authorize(&self, credential: Option<&str>, origin: &str) -> Result<Principal, Fault> {
-        Principal::authorize(&self.inner.store, credential, origin)
     }
 
     /// Begins the upload of a blob that packages name as `umpire:sha256:{sha256}`.

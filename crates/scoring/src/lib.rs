@@ -101,7 +101,8 @@ impl Scorer {
     pub fn find(&self, address: &Address, credential: Option<&str>) -> Result<Endpoint, Fault> {
         let digest = credential.map(|key| self.store.sealer.digest_key(key));
         let directory = self.store.ledger.directory();
-        let entry = find(&directory, address, digest.as_ref())?.clone();
+        let known = |digest: &KeyDigest| self.store.key_known(digest);
+        let entry = find(&directory, address, digest.as_ref(), known)?.clone();
         if directory.is_drained(&self.store.node) {
             return Err(faults::internal_error::service_uris_not_found()
                 .because("the only node is drained"));
@@ -194,13 +195,14 @@ fn find<'a>(
     directory: &'a Directory,
     address: &Address,
     presented: Option<&KeyDigest>,
+    known: impl FnOnce(&KeyDigest) -> bool,
 ) -> Result<&'a Arc<Entry>, Fault> {
     let unauthorized = faults::unauthorized::score_request_unauthorized;
     let presented = presented.ok_or_else(unauthorized)?;
     match look_up(directory, address) {
         Ok(entry) if entry.has_key(presented) => Ok(entry),
         Ok(_) => Err(unauthorized()),
-        Err(fault) if directory.key_known(presented) => Err(fault),
+        Err(fault) if known(presented) => Err(fault),
         Err(_) => Err(unauthorized()),
     }
 }

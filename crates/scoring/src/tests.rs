@@ -55,7 +55,14 @@ async fn installation() -> Installation {
 impl Installation {
     fn find(&self, address: &Address, credential: Option<&str>) -> Result<Arc<Entry>, Fault> {
         let digest = credential.map(|key| self.store.sealer.digest_key(key));
-        find(&self.store.ledger.directory(), address, digest.as_ref()).cloned()
+        let known = |digest: &KeyDigest| self.store.key_known(digest);
+        find(
+            &self.store.ledger.directory(),
+            address,
+            digest.as_ref(),
+            known,
+        )
+        .cloned()
     }
 
     fn address(&self, family: Family, owner: &str, service: Id) -> Address {

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 
 use crate::names::{NameKey, ResourceName, Subscription};
 use crate::sharded::Sharded;
+use crate::tokens::{Token, Tokens};
 use crate::workspaces::Sku;
 use crate::{EndpointSettings, Id, KeyDigest};
 
@@ -30,8 +31,9 @@ pub struct Directory {
     by_service: Sharded<Id, Vec<Arc<Entry>>>,
     /// How many endpoints there are.
     endpoints: usize,
-    /// Digests of keys and tokens, and how often each occurs.
+    /// Digests of keys and of workspaces' tokens, and how often each occurs.
     known: Sharded<KeyDigest, u32>,
+    tokens: Arc<Tokens>,
 }
 
 /// A workspace.
@@ -171,9 +173,9 @@ impl Directory {
         }
     }
 
-    /// Makes the credential known: it belongs to no endpoint.
-    pub(crate) fn add_token(&mut self, token: KeyDigest) {
-        self.add_known(token);
+    /// Replaces all management tokens.
+    pub(crate) fn put_tokens(&mut self, tokens: Tokens) {
+        self.tokens = Arc::new(tokens);
     }
 
     /// Replaces all endpoints of a service; none removes it.
@@ -289,12 +291,26 @@ impl Directory {
         self.workspaces.get(self.default_workspace.as_ref()?)
     }
 
-    /// Whether the digest is that of any key or token of this installation.
+    /// The management token of that digest, whether or not it is still good.
+    pub fn token(&self, presented: &KeyDigest) -> Option<&Arc<Token>> {
+        self.tokens.of(presented)
+    }
+
+    /// All management tokens, by name; of several of a name the newest first.
+    pub fn tokens(&self) -> &[Arc<Token>] {
+        &self.tokens.all
+    }
+
+    /// Whether the digest is that of any key, or of any token that is still good, of this
+    /// installation; the operator's own token is not looked at.
     ///
     /// The table is keyed by the digests themselves, which nobody can choose without the master
     /// key, so its timing tells nothing about the keys in it.
     pub fn key_known(&self, presented: &KeyDigest) -> bool {
         self.known.get(presented).is_some()
+            || self
+                .token(presented)
+                .is_some_and(|token| token.is_good(Timestamp::now()))
     }
 
     /// The default endpoints of all services, in no order.

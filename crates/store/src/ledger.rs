@@ -15,8 +15,9 @@ use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 use tokio::sync::{Semaphore, oneshot};
 
 use crate::directory::{Directory, Entry};
+use crate::failures::Failures;
 use crate::migrations::{MIGRATIONS, migrate};
-use crate::{Id, KeyDigest, Sealer, rows, workspaces};
+use crate::{Id, Sealer, rows, tokens, workspaces};
 
 /// The installation's state, durable.
 ///
@@ -30,6 +31,8 @@ pub struct Ledger {
     readers: Arc<Readers>,
     directory: Arc<ArcSwap<Directory>>,
     pub(crate) sealer: Arc<Sealer>,
+    /// Audit lines that wait to be written.
+    pub(crate) failures: Arc<Failures>,
 }
 
 type Job = Box<dyn FnOnce(&mut Writer) + Send>;
@@ -72,6 +75,7 @@ pub(crate) struct Change<'a> {
     /// Services whose entries in the directory are read again before the commit.
     touched: Vec<Id>,
     workspaces_touched: bool,
+    tokens_touched: bool,
 }
 
 impl Change<'_> {
@@ -84,20 +88,22 @@ impl Change<'_> {
     pub(crate) fn touch_workspaces(&mut self) {
         self.workspaces_touched = true;
     }
+
+    /// Says that the directory's tokens are no longer true.
+    pub(crate) fn touch_tokens(&mut self) {
+        self.tokens_touched = true;
+    }
 }
 
 impl Ledger {
     /// Opens the ledger file, made where it is absent, brings its schema up to date, checks that
     /// the master key is the one it was written with, and reads the directory.
     ///
-    /// `tokens` are digests of credentials that belong to no endpoint.
-    ///
     /// # Errors
     /// `InternalError` with the reason in its cause.
     pub(crate) fn open(
         path: &Path,
         sealer: Arc<Sealer>,
-        tokens: Vec<KeyDigest>,
         installation: &rows::Installation,
     ) -> Result<Ledger, Fault> {
         let refused = |e: rusqlite::Error| {
@@ -121,7 +127,7 @@ impl Ledger {
             sealer: sealer.clone(),
             directory: Arc::default(),
         };
-        writer.load(installation, tokens).map_err(unusable)?;
+        writer.load(installation).map_err(unusable)?;
 
         let directory = writer.directory.clone();
         let file = writer.file.clone();
@@ -155,6 +161,7 @@ impl Ledger {
             }),
             directory,
             sealer,
+            failures: Arc::default(),
         })
     }
 
@@ -183,6 +190,24 @@ impl Ledger {
             .send(job)
             .map_err(|_| gone())?;
         answered.await.map_err(|_| gone())?
+    }
+
+    /// Runs `change` like [`Ledger::write`] for somebody who does not wait for it. One that fails
+    /// is a line in the log, which says `what` was to be written.
+    pub(crate) fn write_later<F>(&self, what: &'static str, change: F)
+    where
+        F: FnOnce(&mut Change<'_>) -> Result<(), Failure> + Send + 'static,
+    {
+        let job: Job = Box::new(move |writer| {
+            if let Err(failure) = writer.transact(change) {
+                let fault = failure.into_fault(faults::internal_error::unknown_error);
+                tracing::warn!(cause = fault.cause(), "{what} could not be written");
+            }
+        });
+        // The queue is open for as long as the ledger is.
+        if let Some(jobs) = &self.jobs {
+            let _ = jobs.send(job);
+        }
     }
 
     /// Runs `query` on a reader, away from the threads that serve calls.
@@ -333,11 +358,7 @@ struct Writer {
 
 impl Writer {
     /// Prepares a ledger for use and reads the whole directory.
-    fn load(
-        &mut self,
-        installation: &rows::Installation,
-        tokens: Vec<KeyDigest>,
-    ) -> Result<(), Failure> {
+    fn load(&mut self, installation: &rows::Installation) -> Result<(), Failure> {
         let sealer = self.sealer.clone();
         let default_workspace = self.transact(|change| {
             rows::check_master_key(change.transaction, &sealer)?;
@@ -358,9 +379,7 @@ impl Writer {
         for (service, entries) in by_service {
             directory.put_service(service, entries);
         }
-        for token in tokens {
-            directory.add_token(token);
-        }
+        directory.put_tokens(tokens::read(&transaction)?);
         drop(transaction);
         self.directory.store(Arc::new(directory));
         Ok(())
@@ -379,11 +398,13 @@ impl Writer {
             sealer: &self.sealer,
             touched: Vec::new(),
             workspaces_touched: false,
+            tokens_touched: false,
         };
         let result = change(&mut step)?;
         let Change {
             touched,
             workspaces_touched,
+            tokens_touched,
             ..
         } = step;
         let number = rows::count_change(&transaction)?;
@@ -399,6 +420,9 @@ impl Writer {
             .then(|| workspaces::workspaces(&transaction))
             .transpose()?;
         let drained = rows::drained(&transaction)?;
+        let tokens = tokens_touched
+            .then(|| tokens::read(&transaction))
+            .transpose()?;
         transaction.commit()?;
 
         let mut directory = Directory::clone(&self.directory.load());
@@ -409,6 +433,9 @@ impl Writer {
         }
         if let Some(all) = all_workspaces {
             directory.put_workspaces(all);
+        }
+        if let Some(tokens) = tokens {
+            directory.put_tokens(tokens);
         }
         self.directory.store(Arc::new(directory));
         Ok(result)

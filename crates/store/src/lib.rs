@@ -8,6 +8,7 @@ mod actor;
 mod blobs;
 mod directory;
 mod endpoints;
+mod failures;
 mod files;
 mod id;
 mod ledger;
@@ -16,11 +17,13 @@ mod lock;
 mod migrations;
 mod names;
 mod node;
+mod operator;
 mod revisions;
 mod rows;
 mod seal;
 mod services;
 mod sharded;
+mod tokens;
 mod workspaces;
 
 use std::path::{Path, PathBuf};
@@ -37,6 +40,7 @@ pub use endpoints::{
     DiagnosticsLevel, EndpointMove, EndpointRevision, EndpointSettings, LOW_CONCURRENCY,
     NewEndpoint, OwnResource, ThrottleLevel,
 };
+pub use failures::FailedChange;
 pub use id::{Id, Sha256};
 pub use ledger::Ledger;
 pub use lists::Within;
@@ -44,9 +48,11 @@ pub use names::{NameKey, ResourceName, Subscription, folded};
 pub use revisions::{AuditLine, Revision, RevisionSummary};
 pub use seal::{KeyDigest, Sealer, random_key, random_token};
 pub use services::{KEPT_REVISIONS, ServiceWrite, WhichKey};
+pub use tokens::{NewToken, TOKEN_PREFIX, Token};
 pub use workspaces::{Sku, WorkspaceWrite};
 
 use lock::Lock;
+use operator::Operator;
 
 /// How a data directory is opened.
 #[derive(Debug, Clone)]
@@ -87,7 +93,7 @@ pub struct Store {
     pub sealer: Arc<Sealer>,
     /// The id of this node: of the data directory, as long as it stands.
     pub node: Id,
-    operator: KeyDigest,
+    operator: Operator,
     blob_grace: Duration,
     // Last, so that it goes last.
     _lock: Lock,
@@ -135,8 +141,8 @@ impl Store {
             None => Sealer::from_own_file(&secrets.join("master.key"), &ledger_file)?,
         });
         let token_file = operator_token_file(dir);
-        let token = operator_token(&token_file).map_err(|e| failed(&token_file, e))?;
-        let operator = sealer.digest_key(&token);
+        let operator = Operator::open(token_file.clone(), sealer.clone())
+            .map_err(|e| failed(&token_file, e))?;
 
         let node_file = dir.join(node::NODE_FILE);
         let node = node::read_or_make(&node_file).map_err(|e| failed(&node_file, e))?;
@@ -150,7 +156,6 @@ impl Store {
         let ledger = Ledger::open(
             &ledger_file,
             sealer.clone(),
-            vec![operator],
             &rows::Installation {
                 workspace: ResourceName {
                     subscription: options.subscription.clone(),
@@ -179,10 +184,19 @@ impl Store {
         Ok(store)
     }
 
-    /// Whether the digest is that of the operator's token. The time it takes does not depend on
-    /// the digest.
-    pub fn is_operator(&self, presented: &KeyDigest) -> bool {
+    /// Whether the digest is that of the operator's token, as it stands in its file now. The time
+    /// it takes does not depend on the digest.
+    ///
+    /// # Errors
+    /// `InternalError.AdminAuthenticationFailed` when the file is gone or cannot be read.
+    pub fn is_operator(&self, presented: &KeyDigest) -> Result<bool, Fault> {
         self.operator.matches(presented)
+    }
+
+    /// Whether the digest is that of any key or token of this installation. Does no I/O: the
+    /// operator's token is taken as it was last read.
+    pub fn key_known(&self, presented: &KeyDigest) -> bool {
+        self.ledger.directory().key_known(presented) | self.operator.was(presented)
     }
 
     /// Removes the blobs that no kept revision names and that are older than the grace. May wait
@@ -200,16 +214,4 @@ impl Store {
 /// read it sign in with it.
 pub fn operator_token_file(dir: &Path) -> PathBuf {
     dir.join("secrets").join("operator.token")
-}
-
-/// Reads the operator's token, made (mode 0600, whole or not at all) where it is absent or empty.
-fn operator_token(path: &Path) -> std::io::Result<String> {
-    match std::fs::read_to_string(path) {
-        Ok(text) if !text.trim().is_empty() => return Ok(text.trim().to_owned()),
-        Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(e),
-        _ => {}
-    }
-    let token = random_token();
-    files::write_private_file(path, format!("{token}\n").as_bytes())?;
-    Ok(token)
 }

@@ -45,6 +45,8 @@ pub struct RevisionSummary {
 /// One line of the audit trail.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AuditLine {
+    /// Counts the lines; later ones have higher numbers.
+    pub number: u64,
     /// When.
     pub at: Timestamp,
     /// Who.
@@ -183,19 +185,34 @@ impl Ledger {
     /// # Errors
     /// `InternalError.UnknownError` when the ledger fails.
     pub async fn audit(&self, limit: u32) -> Result<Vec<AuditLine>, Fault> {
+        self.audit_before(limit, None).await
+    }
+
+    /// At most `limit` lines of the audit trail, newest first, of those before the line of number
+    /// `before`.
+    ///
+    /// # Errors
+    /// `InternalError.UnknownError` when the ledger fails.
+    pub async fn audit_before(
+        &self,
+        limit: u32,
+        before: Option<u64>,
+    ) -> Result<Vec<AuditLine>, Fault> {
+        let before = before.map_or(i64::MAX, |n| i64::try_from(n).unwrap_or(i64::MAX));
         self.read(move |connection| {
             let mut statement = connection.prepare_cached(
-                "SELECT at, actor, origin, action, subject, result FROM audit
-                 ORDER BY number DESC LIMIT ?1",
+                "SELECT number, at, actor, origin, action, subject, result FROM audit
+                 WHERE number < ?2 ORDER BY number DESC LIMIT ?1",
             )?;
-            let rows = statement.query_map([limit], |row| {
+            let rows = statement.query_map(params![limit, before], |row| {
                 Ok(AuditLine {
-                    at: time_at(row, 0)?,
-                    actor: row.get(1)?,
-                    origin: row.get(2)?,
-                    action: row.get(3)?,
-                    subject: row.get(4)?,
-                    result: row.get(5)?,
+                    number: number_at(row, 0)?,
+                    at: time_at(row, 1)?,
+                    actor: row.get(2)?,
+                    origin: row.get(3)?,
+                    action: row.get(4)?,
+                    subject: row.get(5)?,
+                    result: row.get(6)?,
                 })
             })?;
             Ok(rows.collect::<Result<_, _>>()?)

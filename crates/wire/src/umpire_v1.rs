@@ -1,7 +1,11 @@
 //! Our own operators' API, `/umpire/v1`.
 
+mod identities;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+
+pub use identities::{AuditLine, AuditList, TokenList, TokenMade, TokenRequest, TokenView};
 
 /// The answer of `PUT /umpire/v1/blobs/{sha256}`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,5 +1,6 @@
 //! The command line: one file a command.
 
+mod audit;
 mod completions;
 mod config;
 mod delete;
@@ -13,6 +14,7 @@ mod rollback;
 mod score;
 mod serve;
 mod services;
+mod token;
 mod workspace;
 
 use std::ffi::OsString;
@@ -62,7 +64,7 @@ pub(crate) struct Connect {
     /// The server's URL (or UMPIRE_SERVER); without it, the one on this machine
     #[arg(long, value_name = "URL")]
     server: Option<String>,
-    /// The operator's token (or UMPIRE_TOKEN); without it, the one in the data directory
+    /// A management token (or UMPIRE_TOKEN); without it, the operator's in the data directory
     #[arg(long, value_name = "TOKEN")]
     token: Option<String>,
     /// The data directory of a server on this machine (or UMPIRE_DATA)
@@ -106,6 +108,10 @@ enum Command {
     Resume(nodes::Resume),
     /// List, make and delete workspaces, and show or change their tokens
     Workspace(workspace::Workspace),
+    /// Make, list and revoke management tokens
+    Token(token::Token),
+    /// Show who changed what, when, from where, and with what result
+    Audit(audit::Audit),
     /// Print every setting with its value and where it comes from
     Config(config::Config),
     /// List or explain the codes of failures
@@ -143,6 +149,8 @@ pub(crate) fn main() -> ExitCode {
         Command::Drain(command) => command.run(common),
         Command::Resume(command) => command.run(common),
         Command::Workspace(command) => command.run(common),
+        Command::Token(command) => command.run(common),
+        Command::Audit(command) => command.run(common),
         Command::Config(command) => command.run(common),
         Command::Errors(command) => command.run(),
         Command::Completions(command) => command.run(),

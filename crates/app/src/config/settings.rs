@@ -99,7 +99,7 @@ settings! {
     "drain" => drain: Span = secs(30);
     /// The server that client commands talk to.
     "server" => server: Option<BaseUrl> = None;
-    /// The operator's token that client commands sign in with; without it, the one in the data
+    /// The token that client commands sign in with; without it, the operator's in the data
     /// directory.
     "token" secret => token: Option<String> = None;
 

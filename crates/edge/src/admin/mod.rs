@@ -1,8 +1,11 @@
-//! Our own operators' API, `/umpire/v1`: blobs, and services by their short names.
+//! Our own operators' API, `/umpire/v1`: blobs, services by their short names, tokens, the audit
+//! trail.
 
+pub(crate) mod audit;
 pub(crate) mod blobs;
 pub(crate) mod nodes;
 pub(crate) mod services;
+pub(crate) mod tokens;
 pub(crate) mod workspaces;
 
 use faults::Fault;

@@ -2,7 +2,7 @@
 
 use faults::{Fault, bad_argument};
 use http::StatusCode;
-use manage::{Principal, ServiceView};
+use manage::{Principal, Role, ServiceView, Target};
 use serde::de::DeserializeOwned;
 use store::{ResourceName, WhichKey};
 use wire::arm_2017_01_01::WebServiceKeys;
@@ -64,7 +64,7 @@ pub(crate) async fn keys(call: &Call<'_>) -> Result<Reply, Fault> {
 
 /// `POST /umpire/v1/services/{name}/keys`: makes one key anew.
 pub(crate) async fn rotate(call: &mut Call<'_>) -> Result<Reply, Fault> {
-    let (principal, name) = enter(call)?;
+    let (principal, name) = enter_to_change(call)?;
     let request: RotateRequest = body(call).await?;
     let which = match request.key {
         wire::umpire_v1::WhichKey::Primary => WhichKey::Primary,
@@ -92,7 +92,7 @@ pub(crate) async fn revisions(call: &Call<'_>) -> Result<Reply, Fault> {
 
 /// `POST /umpire/v1/services/{name}/rollback`.
 pub(crate) async fn rollback(call: &mut Call<'_>) -> Result<Reply, Fault> {
-    let (principal, name) = enter(call)?;
+    let (principal, name) = enter_to_change(call)?;
     let request: RollbackRequest = body(call).await?;
     let manager = &call.gateway.manager;
     let service = manager.rollback(&principal, &name, request.to).await?;
@@ -128,6 +128,16 @@ pub(crate) async fn logs(call: &Call<'_>) -> Result<Reply, Fault> {
 fn enter(call: &Call<'_>) -> Result<(Principal, ResourceName), Fault> {
     let principal = call.principal()?;
     let name = call.gateway.manager.resolve(&principal, &call.word(0))?;
+    Ok((principal, name))
+}
+
+/// Like [`enter`], for a call that changes the service: refused before its body is looked at.
+fn enter_to_change(call: &Call<'_>) -> Result<(Principal, ResourceName), Fault> {
+    let (principal, name) = enter(call)?;
+    let directory = call.gateway.store.ledger.directory();
+    let entry = directory.by_name(&name.key());
+    let entry = entry.ok_or_else(faults::not_found::web_service_not_found)?;
+    principal.permit(Role::Manage, &Target::service(entry))?;
     Ok((principal, name))
 }
 

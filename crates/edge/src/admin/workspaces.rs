@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use faults::{Class, Fault};
 use http::StatusCode;
-use manage::{Principal, Target};
+use manage::{Principal, Role, Target};
 use store::{Directory, Id, ResourceName, WhichKey, Workspace, folded};
 use wire::umpire_v1::{RotateTokenRequest, WorkspaceList, WorkspaceTokens, WorkspaceView};
 
@@ -97,6 +97,9 @@ pub(crate) async fn tokens(call: &Call<'_>) -> Result<Reply, Fault> {
 /// `POST /umpire/v1/workspaces/{name}/tokens`: makes one token anew.
 pub(crate) async fn rotate(call: &mut Call<'_>) -> Result<Reply, Fault> {
     let (principal, name) = enter(call)?;
+    // Refused before its body is looked at.
+    let workspace = call.gateway.manager.workspace(&principal, &name)?;
+    principal.permit(Role::Manage, &Target::workspace(&workspace))?;
     let request: RotateTokenRequest = body(call).await?;
     let which = match request.token {
         wire::umpire_v1::WhichKey::Primary => WhichKey::Primary,
