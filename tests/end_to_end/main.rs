@@ -8,6 +8,7 @@ mod clients;
 mod command_line;
 mod documents;
 mod durability;
+mod help;
 mod identities;
 mod life;
 mod operations;

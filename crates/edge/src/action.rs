@@ -4,7 +4,7 @@ use faults::Fault;
 
 use crate::reply::Reply;
 use crate::stack::Call;
-use crate::{admin, arm, health, score};
+use crate::{admin, arm, health, help, score};
 
 /// One thing that can be asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,6 +15,10 @@ pub(crate) enum Action {
     SwaggerInWorkspace,
     SwaggerInSubscription,
     ApiDocument,
+    HelpIndex,
+    HelpScore,
+    HelpJobs,
+    HelpUpdate,
     PutWebService,
     GetWebService,
     DeleteWebService,
@@ -73,6 +77,10 @@ impl Action {
                 Box::pin(score::swagger_json(call, Subscription)).await
             }
             Action::ApiDocument => Box::pin(score::api_document(call)).await,
+            Action::HelpIndex => Box::pin(help::show(call, help::Topic::Index)).await,
+            Action::HelpScore => Box::pin(help::show(call, help::Topic::Score)).await,
+            Action::HelpJobs => Box::pin(help::show(call, help::Topic::Jobs)).await,
+            Action::HelpUpdate => Box::pin(help::show(call, help::Topic::Update)).await,
             Action::PutWebService => Box::pin(arm::services::put(call)).await,
             Action::GetWebService => Box::pin(arm::services::get(call)).await,
             Action::DeleteWebService => Box::pin(arm::services::delete(call)).await,

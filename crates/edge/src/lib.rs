@@ -12,6 +12,7 @@ mod body;
 mod cors;
 mod extract;
 mod health;
+mod help;
 mod io;
 mod origin;
 mod reply;

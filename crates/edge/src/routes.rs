@@ -80,6 +80,41 @@ pub(crate) static ROUTES: &[Route] = &[
         &[(GET, ApiDocument)],
     ),
     route(
+        "/apihelp/workspaces/{workspace}/webservices/{service}/endpoints/{endpoint}",
+        Docs,
+        &[(GET, HelpIndex)],
+    ),
+    route(
+        "/apihelp/workspaces/{workspace}/webservices/{service}/endpoints/{endpoint}/score",
+        Docs,
+        &[(GET, HelpScore)],
+    ),
+    route(
+        "/workspaces/{workspace}/webservices/{service}/endpoints/{endpoint}/score",
+        Docs,
+        &[(GET, HelpScore)],
+    ),
+    route(
+        "/apihelp/workspaces/{workspace}/webservices/{service}/endpoints/{endpoint}/jobs",
+        Docs,
+        &[(GET, HelpJobs)],
+    ),
+    route(
+        "/workspaces/{workspace}/webservices/{service}/endpoints/{endpoint}/jobs",
+        Docs,
+        &[(GET, HelpJobs)],
+    ),
+    route(
+        "/apihelp/workspaces/{workspace}/webservices/{service}/endpoints/{endpoint}/update",
+        Docs,
+        &[(GET, HelpUpdate)],
+    ),
+    route(
+        "/workspaces/{workspace}/webservices/{service}/endpoints/{endpoint}/update",
+        Docs,
+        &[(GET, HelpUpdate)],
+    ),
+    route(
         "/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.MachineLearning/webServices/{name}",
         Manage,
         &[

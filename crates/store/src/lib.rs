@@ -46,7 +46,7 @@ pub use ledger::Ledger;
 pub use lists::Within;
 pub use names::{NameKey, ResourceName, Subscription, folded};
 pub use revisions::{AuditLine, Revision, RevisionSummary};
-pub use seal::{KeyDigest, Sealer, random_key, random_token};
+pub use seal::{KeyDigest, Sealer, base64, random_key, random_token};
 pub use services::{KEPT_REVISIONS, ServiceWrite, WhichKey};
 pub use tokens::{NewToken, TOKEN_PREFIX, Token};
 pub use workspaces::{Sku, WorkspaceWrite};

@@ -188,17 +188,22 @@ impl Sealer {
 pub fn random_key() -> String {
     let mut bytes = [0u8; 64];
     fill_random(&mut bytes);
-    base64(&bytes, b'+', b'/', true)
+    base64(&bytes)
 }
 
 /// A fresh token: 32 random bytes in base64url without padding.
 pub fn random_token() -> String {
     let mut bytes = [0u8; 32];
     fill_random(&mut bytes);
-    base64(&bytes, b'-', b'_', false)
+    base64_of(&bytes, b'-', b'_', false)
 }
 
-fn base64(bytes: &[u8], char_62: u8, char_63: u8, padded: bool) -> String {
+/// Base64 with the usual alphabet, padded.
+pub fn base64(bytes: &[u8]) -> String {
+    base64_of(bytes, b'+', b'/', true)
+}
+
+fn base64_of(bytes: &[u8], char_62: u8, char_63: u8, padded: bool) -> String {
     let digit = |value: u32| {
         char::from(match (value & 63) as u8 {
             n @ 0..26 => b'A' + n,
@@ -238,9 +243,9 @@ mod tests {
             ("fooba", "Zm9vYmE="),
             ("foobar", "Zm9vYmFy"),
         ] {
-            assert_eq!(base64(plain.as_bytes(), b'+', b'/', true), text);
+            assert_eq!(base64(plain.as_bytes()), text);
         }
-        assert_eq!(base64(&[0xfb, 0xff], b'-', b'_', false), "-_8");
+        assert_eq!(base64_of(&[0xfb, 0xff], b'-', b'_', false), "-_8");
     }
 
     #[test]

@@ -30,6 +30,12 @@ pub(crate) async fn swagger_json(call: &Call<'_>, family: Family) -> Result<Repl
 
 /// `GET …/webservices/{service}/endpoints/{endpoint}/apidocument`.
 pub(crate) async fn api_document(call: &Call<'_>) -> Result<Reply, Fault> {
+    let entry = endpoint(call)?;
+    describe(call, &entry, &workspace_path(&entry)).await
+}
+
+/// The endpoint whose documents a path names: `…/webservices/{service}/endpoints/{endpoint}`.
+pub(crate) fn endpoint(call: &Call<'_>) -> Result<Arc<Entry>, Fault> {
     let (workspace, service, endpoint) = (call.word(0), call.word(1), call.word(2));
     if workspace.is_empty() {
         return Err(bad_argument::missing_workspace_id());
@@ -60,7 +66,7 @@ pub(crate) async fn api_document(call: &Call<'_>) -> Result<Reply, Fault> {
     if !belongs || !(by_id || entry.endpoint_name.eq_ignore_ascii_case(&endpoint)) {
         return Err(not_found::web_service_not_found());
     }
-    describe(call, &entry, &workspace_path(&entry)).await
+    Ok(entry)
 }
 
 /// The start of an endpoint's paths in the first URL family.
@@ -113,7 +119,7 @@ async fn describe(call: &Call<'_>, entry: &Entry, path: &str) -> Result<Reply, F
 
 /// The package behind an endpoint. Whatever keeps it from being read, the document's reader is
 /// told one thing, and the log the rest.
-async fn stored_package(call: &Call<'_>, entry: &Entry) -> Result<Package, Fault> {
+pub(crate) async fn stored_package(call: &Call<'_>, entry: &Entry) -> Result<Package, Fault> {
     let failed = |inner: Fault| {
         let why = inner.cause().unwrap_or_default().to_owned();
         let args = inner.details().first().map(|d| d.args.join(", "));

@@ -6,10 +6,9 @@
 use faults::{Fault, internal_error};
 use graph::{Package, Port};
 use serde_json::{Map, Value, json};
-use tables::{DataType, Field};
+use tables::Field;
 
-/// Sample rows of an example that are shown.
-const SAMPLE_ROWS: usize = 2;
+use super::example::{Example, parameter_type, shown_default, typed};
 
 /// Where the document says the service is.
 #[derive(Debug, Clone)]
@@ -113,7 +112,7 @@ fn definitions(package: &Package) -> Result<Value, Fault> {
     if !package.inputs.is_empty() {
         request.insert("required".into(), json!(["Inputs"]));
     }
-    request.insert("example".into(), example(package)?);
+    request.insert("example".into(), Example::of(package)?.as_rows());
     definitions.insert("ExecutionRequest".into(), request.into());
     definitions.insert(
         "ExecutionResults".into(),
@@ -224,30 +223,11 @@ fn column(field: &Field) -> Value {
     column.into()
 }
 
-/// A category as a value of the column's type, where it reads as one.
-fn typed(text: &str, data_type: DataType) -> Value {
-    let read = match data_type.spec().0 {
-        "integer" | "number" => serde_json::from_str(text)
-            .ok()
-            .filter(serde_json::Value::is_number),
-        "boolean" if text.eq_ignore_ascii_case("true") => Some(true.into()),
-        "boolean" if text.eq_ignore_ascii_case("false") => Some(false.into()),
-        _ => None,
-    };
-    read.unwrap_or_else(|| text.into())
-}
-
 fn parameters_object(package: &Package) -> Value {
-    use graph::ParameterKind as Kind;
     let mut properties = Map::new();
     for (name, parameter) in &package.graph_parameters {
-        let (kind, format) = match parameter.kind {
-            Some(Kind::Int) => ("integer", Some("int32")),
-            Some(Kind::Float) => ("number", Some("float")),
-            Some(Kind::Double) => ("number", Some("double")),
-            Some(Kind::Boolean) => ("boolean", None),
-            _ => ("string", None),
-        };
+        let data_type = parameter_type(parameter.kind);
+        let (kind, format) = data_type.spec();
         let mut property = Map::new();
         property.insert("type".into(), kind.into());
         if let Some(format) = format {
@@ -256,103 +236,12 @@ fn parameters_object(package: &Package) -> Value {
         if !parameter.description.is_empty() {
             property.insert("description".into(), parameter.description.clone().into());
         }
-        // A credential is the owner's; a value without a known kind may be one.
-        let may_show = !matches!(parameter.kind, Some(Kind::Credential) | None);
-        if let Some(default) = package.default_of(name).filter(|_| may_show) {
-            let data_type = match kind {
-                "integer" => DataType::Int64,
-                "number" => DataType::Double,
-                "boolean" => DataType::Boolean,
-                _ => DataType::String,
-            };
+        if let Some(default) = shown_default(package, name, parameter.kind) {
             property.insert("default".into(), typed(default, data_type));
         }
         properties.insert(name.clone(), property.into());
     }
     json!({ "type": "object", "properties": properties })
-}
-
-/// A request that could be sent: the package's own rows where they may be shown, else one made-up
-/// row.
-fn example(package: &Package) -> Result<Value, Fault> {
-    let shown = package
-        .example
-        .as_ref()
-        .filter(|_| package.expose_sample_data);
-    let mut inputs = Map::new();
-    for port in &package.inputs {
-        let rows = shown
-            .and_then(|e| e.inputs.iter().find(|(name, _)| *name == port.name))
-            .map(|(_, rows)| rows)
-            .filter(|rows| !rows.is_empty());
-        let rows = match rows {
-            Some(rows) => rows
-                .iter()
-                .take(SAMPLE_ROWS)
-                .map(|cells| sample_row(port, cells))
-                .collect::<Result<Value, Fault>>()?,
-            None => json!([made_up_row(port)]),
-        };
-        inputs.insert(port.name.clone(), rows);
-    }
-    if let Some(example) = shown {
-        for (name, _) in &example.inputs {
-            if !package.inputs.iter().any(|port| port.name == *name) {
-                return Err(internal_error::swagger_generation(format!(
-                    "the example has an input \"{name}\" that the service does not have"
-                ))
-                .at(name));
-            }
-        }
-    }
-    let parameters: Map<String, Value> = shown
-        .map(|e| e.global_parameters.iter().cloned().collect())
-        .unwrap_or_default();
-    Ok(json!({ "Inputs": inputs, "GlobalParameters": parameters }))
-}
-
-fn sample_row(port: &Port, cells: &[Value]) -> Result<Value, Fault> {
-    let fields = port.schema.fields();
-    if fields.len() != cells.len() {
-        return Err(internal_error::swagger_generation(format!(
-            "a row of the example has {} cells and the input \"{}\" {} columns",
-            cells.len(),
-            port.name,
-            fields.len(),
-        ))
-        .at(&port.name));
-    }
-    let row: Map<String, Value> = fields
-        .iter()
-        .zip(cells)
-        .map(|(field, cell)| (field.name.clone(), cell.clone()))
-        .collect();
-    Ok(row.into())
-}
-
-fn made_up_row(port: &Port) -> Value {
-    let row: Map<String, Value> = port
-        .schema
-        .fields()
-        .iter()
-        .map(|field| (field.name.clone(), made_up_cell(field)))
-        .collect();
-    row.into()
-}
-
-/// A value that the column takes.
-fn made_up_cell(field: &Field) -> Value {
-    if let Some(first) = field.categories.as_ref().and_then(|c| c.first()) {
-        return typed(first, field.data_type);
-    }
-    match field.data_type {
-        DataType::Boolean => false.into(),
-        DataType::String => "value".into(),
-        DataType::Char => "v".into(),
-        DataType::DateTime | DataType::DateTimeOffset => "2000-01-01T00:00:00Z".into(),
-        DataType::Duration => "0:00:01".into(),
-        _ => 1.into(),
-    }
 }
 
 #[cfg(test)]
