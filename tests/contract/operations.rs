@@ -86,3 +86,67 @@ pub fn container_validation_failed() {
     assert!(text.contains(&fault.name()), "{text}");
     assert!(text.contains("blobs"), "the log names the folder: {text}");
 }
+
+/// The document is damaged under the server, and stands so at a start; a valid one heals it.
+pub fn cluster_config_blob_misconfigured() {
+    let mut server = Server::start();
+    let service = server.deploy_linear("linear");
+    let call = |server: &Server, method: &str, path: &str, body: &str| {
+        Request::new(method, path)
+            .bearer(&server.token())
+            .body(body)
+            .send(server.address)
+    };
+    let document = "/umpire/v1/cluster/configuration";
+    let reload = "/umpire/v1/configuration/reload";
+    let kept = call(&server, "PUT", document, r#"{"limits": {"rows": 7}}"#);
+    assert_eq!(
+        kept.status, 400,
+        "a setting of each server's own is refused"
+    );
+    let kept = call(&server, "PUT", document, r#"{"limits": {"body": "32"}}"#);
+    assert_eq!(kept.json()["changed"][0], "limits.body", "{}", kept.text());
+    assert_eq!(
+        service.score_x(1.0).status,
+        400,
+        "the body is over the limit"
+    );
+
+    let file = server
+        .data()
+        .join("blobs/system/cluster-configuration.json");
+    let misconfigured = internal_error::cluster_config_blob_misconfigured;
+    for damaged in [
+        "",
+        "{",
+        "[]",
+        r#"{"limits": {"boddy": 1}}"#,
+        r#"{"limits": {"body": "much"}}"#,
+        r#"{"listen": "0.0.0.0:1"}"#,
+        r#"{"containers": {"memory_quota": "1MiB"}}"#,
+    ] {
+        std::fs::write(&file, damaged).expect("the document");
+        assert_fault(&call(&server, "POST", reload, ""), misconfigured());
+        assert_fault(&call(&server, "GET", document, ""), misconfigured());
+        assert_eq!(service.score_x(1.0).status, 400, "the former settings hold");
+    }
+    server.end(libc::SIGTERM);
+    let output = command()
+        .args(["serve", "--listen", "127.0.0.1:0", "--data"])
+        .arg(server.data())
+        .stdin(Stdio::null())
+        .output()
+        .expect("the program runs");
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(4), "{text}");
+    assert!(text.contains(&misconfigured().name()), "{text}");
+    assert!(text.contains("containers.memory_quota"), "{text}");
+
+    std::fs::remove_file(&file).expect("the document goes");
+    server.start_again();
+    std::fs::write(&file, "{").expect("the document");
+    let healed = call(&server, "PUT", document, r#"{"limits.body": "1MiB"}"#);
+    assert_eq!(healed.status, 200, "{}", healed.text());
+    let service = server.service("linear");
+    assert_eq!(service.score_x(1.0).status, 200);
+}

@@ -1,8 +1,16 @@
 //! Running an installation.
 
-use serde_json::Value;
+use std::io::{Read as _, Write as _};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
 
-use crate::support::{Request, Server};
+use serde_json::{Value, json};
+
+use crate::support::{Request, Server, Setup};
+
+/// How long something that will come is waited for.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 fn get(server: &Server, path: &str) -> Value {
     let reply = Request::new("GET", path)
@@ -78,4 +86,223 @@ fn operations_are_for_operators() {
         .bearer(&server.token())
         .send(server.address);
     assert_eq!(unknown.status, 404, "{}", unknown.text());
+}
+
+fn send(server: &Server, method: &str, path: &str, body: &Value) -> crate::support::Reply {
+    Request::new(method, path)
+        .bearer(&server.token())
+        .json(body)
+        .send(server.address)
+}
+
+fn limit(server: &Server, name: &str) -> (Value, String) {
+    let list = get(server, "/umpire/v1/limits");
+    let found = list["limits"]
+        .as_array()
+        .and_then(|all| all.iter().find(|l| l["name"] == name));
+    let found = found.unwrap_or_else(|| panic!("no {name} in {list}"));
+    let origin = found["origin"].as_str().expect("an origin");
+    (found["value"].clone(), origin.to_owned())
+}
+
+fn hang_up(server: &Server) {
+    // SAFETY: our own child, which has not been waited for.
+    unsafe { libc::kill(server.child.id() as i32, libc::SIGHUP) };
+}
+
+/// A limit that is changed holds at once and after a restart; a server's own file is stronger.
+#[test]
+fn limits_are_changed_while_serving_and_kept() {
+    let mut server = Setup::default()
+        .config("[scoring]\ntimeout = \"45s\"")
+        .start();
+    let service = server.deploy_linear("linear");
+    assert_eq!(
+        limit(&server, "limits.body"),
+        (json!("16MiB"), "default".to_owned())
+    );
+    let changed = send(
+        &server,
+        "PUT",
+        "/umpire/v1/limits",
+        &json!({"limits.body": "32"}),
+    );
+    assert_eq!(
+        changed.json(),
+        json!({"changed": ["limits.body"], "restart": []})
+    );
+    assert_eq!(limit(&server, "limits.body").1, "cluster configuration");
+    assert_eq!(service.score_x(1.0).status, 400);
+    let document = get(&server, "/umpire/v1/cluster/configuration");
+    assert_eq!(document, json!({"limits": {"body": "32"}}));
+
+    let stronger = send(
+        &server,
+        "PUT",
+        "/umpire/v1/limits",
+        &json!({"scoring": {"timeout": "1s"}}),
+    );
+    assert_eq!(stronger.status, 409, "{}", stronger.text());
+    for wrong in [
+        json!({"limits.body": "much"}),
+        json!({"limits.boddy": "1MiB"}),
+        json!({"listen": "0.0.0.0:1"}),
+        json!({"containers": {"starting": 0}}),
+        json!([]),
+    ] {
+        let refused = send(&server, "PUT", "/umpire/v1/limits", &wrong);
+        assert_eq!(refused.status, 400, "{wrong}: {}", refused.text());
+    }
+    assert_eq!(get(&server, "/umpire/v1/cluster/configuration"), document);
+
+    server.restart();
+    let service = server.service("linear");
+    assert_eq!(
+        limit(&server, "limits.body"),
+        (json!("32"), "cluster configuration".to_owned())
+    );
+    assert_eq!(service.score_x(1.0).status, 400);
+    let taken_out = send(
+        &server,
+        "PUT",
+        "/umpire/v1/limits",
+        &json!({"limits.body": null}),
+    );
+    assert_eq!(taken_out.status, 200, "{}", taken_out.text());
+    assert_eq!(get(&server, "/umpire/v1/cluster/configuration"), json!({}));
+    assert_eq!(service.score_x(1.0).status, 200);
+}
+
+/// SIGHUP reads the file again: what may change does, what may not is named, and a bad file
+/// changes nothing.
+#[test]
+fn a_hang_up_reads_the_settings_again() {
+    let mut server = Setup::default().config("[limits]\nbody = \"1MiB\"").start();
+    let service = server.deploy_linear("linear");
+    let file = server.data().with_file_name("umpire.toml");
+    std::fs::write(&file, "threads = 3\n[limits]\nbody = \"32\"\n").unwrap();
+    hang_up(&server);
+    let told = server
+        .log
+        .wait_for(PATIENCE, |line| line.contains("read again"))
+        .expect("the log says so");
+    assert!(
+        told.contains("limits.body") && told.contains("threads"),
+        "{told}"
+    );
+    assert_eq!(service.score_x(1.0).status, 400);
+
+    std::fs::write(&file, "[limits]\nboddy = \"1MiB\"\n").unwrap();
+    hang_up(&server);
+    server
+        .log
+        .wait_for(PATIENCE, |line| {
+            line.contains("did you mean") && line.contains("limits.body")
+        })
+        .expect("the log says what is wrong");
+    server
+        .log
+        .wait_for(PATIENCE, |line| line.contains("stay as they were"))
+        .expect("and that nothing changed");
+    assert_eq!(limit(&server, "limits.body").0, json!("32"));
+    let asked = send(
+        &server,
+        "POST",
+        "/umpire/v1/configuration/reload",
+        &json!({}),
+    );
+    assert_eq!(asked.status, 500, "{}", asked.text());
+
+    std::fs::write(&file, "[log]\nlevel = \"debug\"\n").unwrap();
+    let asked = send(
+        &server,
+        "POST",
+        "/umpire/v1/configuration/reload",
+        &json!({}),
+    );
+    assert_eq!(
+        asked.json(),
+        json!({"changed": ["log.level", "limits.body"], "restart": []})
+    );
+    assert_eq!(service.score_x(1.0).status, 200);
+    assert!(server.end(libc::SIGTERM).success());
+}
+
+/// A certificate and its key in files.
+fn certificate(folder: &Path) -> Vec<u8> {
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    std::fs::write(folder.join("cert.pem"), made.cert.pem()).unwrap();
+    std::fs::write(folder.join("key.pem"), made.signing_key.serialize_pem()).unwrap();
+    made.cert.der().to_vec()
+}
+
+type Tls = rustls::StreamOwned<rustls::ClientConnection, std::net::TcpStream>;
+
+/// A connection to a server that shows exactly this certificate.
+fn connect(server: &Server, certificate: &[u8]) -> std::io::Result<Tls> {
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(certificate.to_vec().into()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let name = "localhost".try_into().unwrap();
+    let client = rustls::ClientConnection::new(Arc::new(config), name).unwrap();
+    let stream = std::net::TcpStream::connect(server.address)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    let mut tls = rustls::StreamOwned::new(client, stream);
+    alive(&mut tls)?;
+    Ok(tls)
+}
+
+/// Asks whether the server lives, and leaves the connection open.
+fn alive(tls: &mut Tls) -> std::io::Result<()> {
+    tls.write_all(b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n")?;
+    let mut reply = Vec::new();
+    while !reply.ends_with(b"\r\n\r\nok\n") {
+        let mut byte = [0];
+        tls.read_exact(&mut byte)?;
+        reply.push(byte[0]);
+    }
+    assert!(reply.starts_with(b"HTTP/1.1 200"));
+    Ok(())
+}
+
+/// A new certificate is shown to who comes, while who is there goes on; a bad one changes nothing.
+#[test]
+fn a_hang_up_shows_a_new_certificate() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = certificate(folder.path());
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let server = Setup::default()
+        .argument("--tls-cert")
+        .argument(&path("cert.pem"))
+        .argument("--tls-key")
+        .argument(&path("key.pem"))
+        .start();
+    let mut before = connect(&server, &first).expect("the first certificate is shown");
+    let second = certificate(folder.path());
+    assert!(
+        connect(&server, &second).is_err(),
+        "not before it is asked for"
+    );
+    hang_up(&server);
+    server
+        .log
+        .wait_for(PATIENCE, |line| line.contains("read again"))
+        .expect("the log says so");
+    let mut after = connect(&server, &second).expect("the second certificate is shown");
+    assert!(connect(&server, &first).is_err());
+    alive(&mut before).expect("the old connection goes on");
+
+    std::fs::write(folder.path().join("key.pem"), "no key").unwrap();
+    hang_up(&server);
+    server
+        .log
+        .wait_for(PATIENCE, |line| line.contains("stay as they were"))
+        .expect("the log says so");
+    connect(&server, &second).expect("the certificate stays");
+    alive(&mut after).expect("the connection goes on");
 }

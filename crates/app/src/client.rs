@@ -12,9 +12,10 @@ use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
 use ureq::{Agent, Body, SendBody};
 use wire::arm_2017_01_01::{WebService, WebServiceKeys};
 use wire::umpire_v1::{
-    AuditList, BlobStored, ContainerList, LogList, NodeList, NodeView, RevisionList,
-    RollbackRequest, RotateRequest, RotateTokenRequest, ServiceList, ServiceView, TokenList,
-    TokenMade, TokenRequest, WhichKey, WorkspaceList, WorkspaceTokens, WorkspaceView,
+    AuditList, BlobStored, ConfigurationChange, ContainerList, LimitList, LogList, NodeList,
+    NodeView, RevisionList, RollbackRequest, RotateRequest, RotateTokenRequest, ServiceList,
+    ServiceView, TokenList, TokenMade, TokenRequest, WhichKey, WorkspaceList, WorkspaceTokens,
+    WorkspaceView,
 };
 
 use crate::config::Settings;
@@ -213,6 +214,21 @@ impl Client {
     pub(crate) fn logs(&self, name: &str, limit: usize) -> Result<LogList, Failure> {
         let path = service_path(name, &format!("/logs?limit={limit}"));
         self.call(Method::GET, &path, None)
+    }
+
+    /// Lets the server read its settings again.
+    pub(crate) fn reload(&self) -> Result<ConfigurationChange, Failure> {
+        self.call(Method::POST, "/umpire/v1/configuration/reload", None)
+    }
+
+    /// The settings that servers share.
+    pub(crate) fn limits(&self) -> Result<LimitList, Failure> {
+        self.call(Method::GET, "/umpire/v1/limits", None)
+    }
+
+    /// Changes some of them.
+    pub(crate) fn set_limits(&self, changes: &Value) -> Result<ConfigurationChange, Failure> {
+        self.call(Method::PUT, "/umpire/v1/limits", Some(changes))
     }
 
     /// The nodes.

@@ -107,6 +107,7 @@ fn is_configuration(fault: &Fault) -> bool {
     use faults::rows::InternalError as Row;
     [
         &Row::InvalidMemoryConfiguration,
+        &Row::ClusterConfigBlobMisconfigured,
         &Row::InvalidResourceDownloadConfiguration,
         &Row::InvalidResourceCacheConfiguration,
     ]
@@ -115,7 +116,7 @@ fn is_configuration(fault: &Fault) -> bool {
 }
 
 /// The fault of a setting of downloads or their cache that cannot be read.
-fn of_resources(problem: &Problem) -> Option<Fault> {
+pub(crate) fn of_resources(problem: &Problem) -> Option<Fault> {
     use faults::internal_error as row;
     let Problem::Value { name, .. } = problem else {
         return None;

@@ -4,6 +4,8 @@ mod cli;
 mod client;
 mod config;
 mod exit;
+mod live;
+mod options;
 mod term;
 mod wiring;
 

@@ -9,6 +9,7 @@ mod action;
 mod admin;
 mod arm;
 mod body;
+mod configuration;
 mod cors;
 mod extract;
 mod health;
@@ -25,12 +26,13 @@ mod slowing;
 mod stack;
 mod tls;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 
+pub use configuration::{Configuration, Reloaded, Setting};
 pub use outbound::AddressRange;
 pub use server::Ended;
 pub use tls::{TlsProblem, tls_config};
@@ -119,6 +121,7 @@ pub(crate) struct Gateway {
     pub(crate) telemetry: telemetry::Telemetry,
     pub(crate) ready: Arc<AtomicBool>,
     pub(crate) slowing: Arc<slowing::Slowing>,
+    configuration: Arc<OnceLock<Weak<dyn Configuration>>>,
 }
 
 impl Edge {
@@ -138,6 +141,7 @@ impl Edge {
             telemetry,
             ready: Arc::new(AtomicBool::new(false)),
             slowing: Arc::default(),
+            configuration: Arc::default(),
         })))
     }
 
@@ -158,6 +162,17 @@ impl Edge {
             },
             ..Gateway::clone(&gateway)
         }));
+    }
+
+    /// Whether connections are under TLS.
+    pub fn has_tls(&self) -> bool {
+        self.0.load().options.tls.is_some()
+    }
+
+    /// Says who knows the settings; once, before the edge serves.
+    pub fn set_configuration(&self, configuration: Weak<dyn Configuration>) {
+        // A second one is not asked for.
+        let _ = self.0.load().configuration.set(configuration);
     }
 
     /// What `/readyz` says: set once all is up, unset before serving stops.

@@ -211,6 +211,21 @@ pub(crate) static ROUTES: &[Route] = &[
         &[(POST, Rollback)],
     ),
     route("/umpire/v1/services/{name}/logs", Admin, &[(GET, ReadLogs)]),
+    route(
+        "/umpire/v1/limits",
+        Admin,
+        &[(GET, GetLimits), (PUT, PutLimits)],
+    ),
+    route(
+        "/umpire/v1/cluster/configuration",
+        Admin,
+        &[(GET, GetConfiguration), (PUT, PutConfiguration)],
+    ),
+    route(
+        "/umpire/v1/configuration/reload",
+        Admin,
+        &[(POST, ReloadConfiguration)],
+    ),
     route("/umpire/v1/nodes", Admin, &[(GET, ListNodes)]),
     route("/umpire/v1/nodes/{node}/drain", Admin, &[(POST, DrainNode)]),
     route(

@@ -45,12 +45,12 @@ pub enum Ended {
 
 impl Edge {
     /// Serves connections of `listener` until `stop` completes; then takes no more, lets calls
-    /// under way finish for at most `drain`, and returns. Call [`Edge::set_ready`] around it.
+    /// under way finish for at most what `drain` says then, and returns. Call [`Edge::set_ready`] around it.
     pub async fn serve(
         &self,
         listener: TcpListener,
         stop: impl Future<Output = ()>,
-        drain: Duration,
+        drain: impl Fn() -> Duration,
     ) -> Ended {
         let graceful = GracefulShutdown::new();
         let slots = Arc::new(Semaphore::new(self.0.load().options.max_connections));
@@ -87,7 +87,7 @@ impl Edge {
             graceful.shutdown().await;
             connections.all_ended().await;
         };
-        match tokio::time::timeout(drain, drained).await {
+        match tokio::time::timeout(drain(), drained).await {
             Ok(()) => Ended::Drained,
             Err(_) => Ended::Cut,
         }

@@ -109,7 +109,9 @@ async fn served_with(options: Options, definition: &str) -> Served {
         let stop = async {
             let _ = stopped.await;
         };
-        serving.serve(listener, stop, Duration::from_secs(20)).await
+        serving
+            .serve(listener, stop, || Duration::from_secs(20))
+            .await
     });
     Served {
         address,

@@ -115,6 +115,19 @@ impl Manager {
         Ok(self.this_node())
     }
 
+    /// Notes a change of the configuration in the audit trail.
+    ///
+    /// # Errors
+    /// `Unauthorized.ManagementRequestUnauthorized`; `InternalError.UnknownError` when the ledger
+    /// fails.
+    pub async fn configured(&self, principal: &Principal, what: &'static str) -> Result<(), Fault> {
+        principal.permit(Role::Admin, &Target::installation())?;
+        let ledger = &self.inner.store.ledger;
+        ledger
+            .record(principal.actor(), what, "installation".to_owned())
+            .await
+    }
+
     /// The containers of this node, by endpoint, the oldest first.
     ///
     /// # Errors

@@ -45,6 +45,22 @@ pub struct Swept {
     pub bytes: u64,
 }
 
+/// A blob of the installation's own, by a name instead of its hash.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SystemBlob {
+    /// The cluster configuration document.
+    ClusterConfiguration,
+}
+
+impl SystemBlob {
+    /// Its path below the folder of blobs.
+    pub fn name(self) -> &'static str {
+        match self {
+            SystemBlob::ClusterConfiguration => "system/cluster-configuration.json",
+        }
+    }
+}
+
 /// The subfolder of uploads under way.
 const INCOMING: &str = "incoming";
 /// How much of an upload is gathered before it goes to the disk.
@@ -161,6 +177,41 @@ impl Blobs {
             true => unusable(error, &self.folder),
             false => not_stored(error),
         }
+    }
+
+    /// The content of a blob of the installation's own; `None` where there is none.
+    ///
+    /// # Errors
+    /// `InternalError.ContainerValidationFailed` when the folder is gone or refuses reading;
+    /// `InternalError.UnknownError` when the disk fails.
+    pub fn system(&self, blob: SystemBlob) -> Result<Option<Vec<u8>>, Fault> {
+        match fs::read(self.folder.join(blob.name())) {
+            Ok(content) => Ok(Some(content)),
+            Err(e) if e.kind() == io::ErrorKind::NotFound && self.folder.is_dir() => Ok(None),
+            Err(e) if is_refusal(&e) => Err(unusable(&e, &self.folder)),
+            Err(e) => Err(faults::internal_error::unknown_error()
+                .caused_by(&e)
+                .because(format!("{} cannot be read", blob.name()))),
+        }
+    }
+
+    /// Puts a blob of the installation's own in place of the former one, durably, whole or not at
+    /// all.
+    ///
+    /// # Errors
+    /// `InternalError.ContainerValidationFailed` when the folder is gone or refuses writing;
+    /// `InternalError.FailedStoringWebService` when the disk is full or fails.
+    pub fn put_system(&self, blob: SystemBlob, content: &[u8]) -> Result<(), Fault> {
+        let path = self.folder.join(blob.name());
+        let _held = self.hold_names();
+        if !self.folder.is_dir() {
+            let error = io::Error::from(io::ErrorKind::NotFound);
+            return Err(unusable(&error, &self.folder));
+        }
+        let folder = path.parent().unwrap_or(&self.folder);
+        files::private_folder(folder)
+            .and_then(|()| files::write_private_file(&path, content))
+            .map_err(|e| self.not_written(&e))
     }
 
     /// Removes a blob; one that is not there is no error.

@@ -34,7 +34,7 @@ use faults::{Class, Fault};
 
 pub use access::{Role, Scope};
 pub use actor::Actor;
-pub use blobs::{Blobs, Stored, Swept, Upload};
+pub use blobs::{Blobs, Stored, Swept, SystemBlob, Upload};
 pub use directory::{DEFAULT_ENDPOINT, Directory, Entry, Workspace};
 pub use endpoints::{
     DiagnosticsLevel, EndpointMove, EndpointRevision, EndpointSettings, LOW_CONCURRENCY,

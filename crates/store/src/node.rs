@@ -31,6 +31,23 @@ pub(crate) fn read_or_make(path: &Path) -> io::Result<Id> {
 }
 
 impl Ledger {
+    /// Writes an audit line about something that is not in the ledger itself.
+    ///
+    /// # Errors
+    /// `InternalError.UnknownError` when the ledger fails.
+    pub async fn record(
+        &self,
+        actor: impl Into<Actor>,
+        action: &'static str,
+        subject: String,
+    ) -> Result<(), Fault> {
+        let actor = actor.into();
+        self.write(faults::internal_error::unknown_error, move |change| {
+            audit(change, &actor, action, &subject)
+        })
+        .await
+    }
+
     /// Drains a node, or lets it serve again; it stays so over restarts. `false` where it was so
     /// already, which changes nothing.
     ///

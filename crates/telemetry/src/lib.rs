@@ -11,6 +11,7 @@ mod log;
 mod metrics;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 use faults::{Class, Fault};
@@ -18,7 +19,7 @@ use faults::{Class, Fault};
 pub use access::AccessLine;
 pub use durations::Durations;
 pub use journal::{Note, NoteLevel};
-pub use log::{Format, LogOptions, Writer, init_logging};
+pub use log::{Format, LogOptions, Writer, init_logging, set_level};
 pub use metrics::{CallGuard, ContainerMetrics, EndpointMetrics, Outcome};
 
 /// Where a fault came out: the label `surface` of `faults_total`.
@@ -72,8 +73,10 @@ struct Inner {
     metrics: metrics::Metrics,
     journal: journal::Journal,
     writer: Option<Arc<Writer>>,
-    /// The form of access lines; none where they are off.
-    access: Option<Format>,
+    /// The form of access lines.
+    format: Format,
+    /// Whether there are any.
+    access: AtomicBool,
 }
 
 impl Default for Telemetry {
@@ -85,25 +88,26 @@ impl Default for Telemetry {
 impl Telemetry {
     /// Metrics without an access log; logging itself is set up by [`init_logging`].
     pub fn new() -> Telemetry {
-        Telemetry::made(None, None)
+        Telemetry::made(None, Format::Json, false)
     }
 
-    /// Metrics without an access log, where `writer` is that of the log.
-    pub fn with_log(writer: Arc<Writer>) -> Telemetry {
-        Telemetry::made(Some(writer), None)
+    /// Metrics without an access log (so far), where `writer` and `format` are those of the log.
+    pub fn with_log(writer: Arc<Writer>, format: Format) -> Telemetry {
+        Telemetry::made(Some(writer), format, false)
     }
 
     /// Metrics with an access line per call, written to `writer` in `format`.
     pub fn with_access_log(writer: Arc<Writer>, format: Format) -> Telemetry {
-        Telemetry::made(Some(writer), Some(format))
+        Telemetry::made(Some(writer), format, true)
     }
 
-    fn made(writer: Option<Arc<Writer>>, access: Option<Format>) -> Telemetry {
+    fn made(writer: Option<Arc<Writer>>, format: Format, access: bool) -> Telemetry {
         Telemetry(Arc::new(Inner {
             metrics: metrics::Metrics::new(),
             journal: journal::Journal::default(),
             writer,
-            access,
+            format,
+            access: AtomicBool::new(access),
         }))
     }
 
@@ -121,14 +125,19 @@ impl Telemetry {
     /// Writes the access line of a call, if the access log is on. Never blocks: when the log
     /// cannot be written as fast as calls come, lines are dropped and counted.
     pub fn access(&self, line: &AccessLine<'_>) {
-        if let (Some(writer), Some(format)) = (&self.0.writer, self.0.access) {
-            access::write(line, format, writer);
+        if let Some(writer) = self.0.writer.as_ref().filter(|_| self.has_access_log()) {
+            access::write(line, self.0.format, writer);
         }
     }
 
     /// Whether access lines are written.
     pub fn has_access_log(&self) -> bool {
-        self.0.access.is_some()
+        self.0.access.load(Relaxed)
+    }
+
+    /// Whether access lines are written from now on.
+    pub fn set_access_log(&self, on: bool) {
+        self.0.access.store(on, Relaxed);
     }
 
     /// The counters of an endpoint, made at first use; keep the handle, or ask each call (one

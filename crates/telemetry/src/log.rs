@@ -2,12 +2,15 @@
 
 use std::io::{self, IsTerminal as _, Write};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use faults::Fault;
 use tracing::Level;
+use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::{Registry, reload};
 
 use crate::{CallContext, Surface, may_log_args};
 
@@ -186,35 +189,49 @@ impl<'a> MakeWriter<'a> for Sink {
     }
 }
 
+/// The level in force, so that it can be changed.
+static LEVEL: OnceLock<reload::Handle<LevelFilter, Registry>> = OnceLock::new();
+
 /// Sets up logging for this process: lines of `options.level` and graver go to standard error
 /// through the writer that is returned (hand it to [`crate::Telemetry::with_access_log`], and
 /// flush it before the process ends). A second call leaves the first one's set-up.
 pub fn init_logging(options: LogOptions) -> io::Result<Arc<Writer>> {
     let writer = Writer::start(io::stderr())?;
     let sink = Sink(writer.clone());
-    let builder = tracing_subscriber::fmt()
-        .with_max_level(options.level)
+    let (filter, level) = reload::Layer::new(LevelFilter::from_level(options.level));
+    let registry = tracing_subscriber::registry().with(filter);
+    let layer = tracing_subscriber::fmt::layer()
         .with_target(false)
         .with_writer(sink);
-    // An error means that logging was set up before, which stays.
-    match options.format {
+    let set = match options.format {
         Format::Json => {
-            let _ = tracing::subscriber::set_global_default(
-                builder
-                    .json()
-                    .flatten_event(true)
-                    .with_current_span(false)
-                    .with_span_list(false)
-                    .finish(),
-            );
+            let layer = layer
+                .json()
+                .flatten_event(true)
+                .with_current_span(false)
+                .with_span_list(false);
+            tracing::subscriber::set_global_default(registry.with(layer))
         }
         Format::Text => {
             let colours = io::stderr().is_terminal()
                 && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
-            let _ = tracing::subscriber::set_global_default(builder.with_ansi(colours).finish());
+            tracing::subscriber::set_global_default(registry.with(layer.with_ansi(colours)))
         }
+    };
+    // An error means that logging was set up before, which stays.
+    if set.is_ok() {
+        let _ = LEVEL.set(level);
     }
     Ok(writer)
+}
+
+/// Lets lines of another level and graver be written from now on, where [`init_logging`] was
+/// called.
+pub fn set_level(level: Level) {
+    if let Some(handle) = LEVEL.get() {
+        // It fails only when the subscriber is gone, and then nothing is logged at all.
+        let _ = handle.reload(LevelFilter::from_level(level));
+    }
 }
 
 /// The log line of a fault. The level follows from whose failure it is.

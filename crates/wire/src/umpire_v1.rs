@@ -290,3 +290,30 @@ pub struct ContainerList {
     /// The containers.
     pub containers: Vec<ContainerView>,
 }
+
+/// A setting that servers share.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LimitView {
+    /// Its dotted name.
+    pub name: String,
+    /// The value in force.
+    pub value: Value,
+    /// Where it comes from, in words.
+    pub origin: String,
+}
+
+/// The settings that servers share, as they are in force.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LimitList {
+    /// In the order of the documentation.
+    pub limits: Vec<LimitView>,
+}
+
+/// What a change of the settings came to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConfigurationChange {
+    /// Settings whose new values hold.
+    pub changed: Vec<String>,
+    /// Settings whose new values need a restart.
+    pub restart: Vec<String>,
+}

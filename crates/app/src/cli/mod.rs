@@ -7,6 +7,7 @@ mod delete;
 mod deploy;
 mod errors;
 mod keys;
+mod limits;
 mod logs;
 mod nodes;
 mod quickstart;
@@ -112,6 +113,8 @@ enum Command {
     Token(token::Token),
     /// Show who changed what, when, from where, and with what result
     Audit(audit::Audit),
+    /// List or change the settings that servers share
+    Limits(limits::Limits),
     /// Print every setting with its value and where it comes from
     Config(config::Config),
     /// List or explain the codes of failures
@@ -151,6 +154,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Workspace(command) => command.run(common),
         Command::Token(command) => command.run(common),
         Command::Audit(command) => command.run(common),
+        Command::Limits(command) => command.run(common),
         Command::Config(command) => command.run(common),
         Command::Errors(command) => command.run(),
         Command::Completions(command) => command.run(),
@@ -169,12 +173,17 @@ pub(crate) fn main() -> ExitCode {
 }
 
 impl Common {
-    /// The settings in force, with `flags` (setting, flag, text) strongest.
-    fn settings(&self, flags: Vec<(&'static str, String, String)>) -> Result<Effective, Failure> {
+    /// Where settings come from, with `flags` (setting, flag, text) strongest.
+    fn sources(&self, flags: Vec<(&'static str, String, String)>) -> Sources {
         let mut sources = Sources::of_process(self.config.clone());
         sources.set.clone_from(&self.set);
         sources.flags = flags;
-        crate::config::load(&sources).map_err(Failure::Config)
+        sources
+    }
+
+    /// The settings in force.
+    fn settings(&self, flags: Vec<(&'static str, String, String)>) -> Result<Effective, Failure> {
+        crate::config::load(&self.sources(flags)).map_err(Failure::Config)
     }
 
     /// The settings and a client by them.

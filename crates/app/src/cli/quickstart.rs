@@ -9,7 +9,7 @@ use wire::umpire_v1::Deployed;
 use super::score::{Form, Rows, first_input, request};
 use super::{Common, deploy, flag};
 use crate::client::{Client, ServicePath, Trust};
-use crate::config::{BaseUrl, LogLevel, Settings};
+use crate::config::{BaseUrl, Settings, Sources};
 use crate::exit::Failure;
 use crate::term;
 use crate::wiring::{self, Server};
@@ -45,23 +45,26 @@ impl Quickstart {
         let data = self.data.as_ref().map(|p| p.to_string_lossy());
         flag(&mut flags, "data", "--data", data.as_deref());
         flag(&mut flags, "listen", "--listen", self.listen.as_deref());
-        let effective = common.settings(flags)?;
-        let mut settings = effective.settings.clone();
+        let effective = common.settings(flags.clone())?;
         // What a newcomer reads is the result, not the log.
-        if effective.is_default("log.level") {
-            settings.log_level = LogLevel::Warn;
+        for (name, value) in [("log.level", "warn"), ("log.access", "false")] {
+            if effective.is_default(name) {
+                flag(&mut flags, name, "quickstart", Some(value));
+            }
         }
-        if effective.is_default("log.access") {
-            settings.log_access = false;
+        let listen = &effective.settings.listen;
+        if *listen == Settings::default().listen && is_taken(listen) {
+            flag(&mut flags, "listen", "quickstart", Some("127.0.0.1:0"));
         }
-        if settings.listen == Settings::default().listen && is_taken(&settings.listen) {
-            settings.listen = "127.0.0.1:0".to_owned();
-        }
-        wiring::runtime(&settings)?.block_on(self.serve(settings))
+        let sources = common.sources(flags);
+        let settings = crate::config::load(&sources)
+            .map_err(Failure::Config)?
+            .settings;
+        wiring::runtime(&settings)?.block_on(self.serve(sources, settings))
     }
 
-    async fn serve(&self, settings: Settings) -> Result<(), Failure> {
-        let server = Server::start(&settings).await?;
+    async fn serve(&self, sources: Sources, settings: Settings) -> Result<(), Failure> {
+        let server = Server::start(sources).await?;
         let settings = Settings {
             server: Some(BaseUrl(server.url().to_owned())),
             token: None,

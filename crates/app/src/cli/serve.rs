@@ -60,9 +60,12 @@ impl Serve {
         );
         let mode = self.tls.map(|Tls::SelfSigned| "self-signed");
         flag(&mut flags, "tls.mode", "--tls", mode);
-        let settings = common.settings(flags)?.settings;
+        let sources = common.sources(flags);
+        let settings = crate::config::load(&sources)
+            .map_err(Failure::Config)?
+            .settings;
         wiring::runtime(&settings)?.block_on(async {
-            let server = Server::start(&settings).await?;
+            let server = Server::start(sources).await?;
             server.run(std::future::pending()).await
         })
     }

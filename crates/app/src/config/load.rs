@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use super::document::Document;
 use super::settings::{KEYS, Key, Settings};
 use super::values::Value as _;
 
@@ -14,6 +15,8 @@ pub(super) const LEAST_QUOTA: u64 = containers::host::MIN_QUOTA_MB << 20;
 pub(crate) enum Origin {
     /// Built in.
     Default,
+    /// The cluster configuration document.
+    Document,
     /// The configuration file.
     File(PathBuf),
     /// An environment variable.
@@ -26,6 +29,7 @@ impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Origin::Default => f.write_str("default"),
+            Origin::Document => f.write_str("cluster configuration"),
             Origin::File(path) => write!(f, "file {}", path.display()),
             Origin::Environment(name) => write!(f, "environment {name}"),
             Origin::Flag(name) => write!(f, "flag {name}"),
@@ -36,6 +40,8 @@ impl fmt::Display for Origin {
 /// What values are read from.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Sources {
+    /// The cluster configuration document's settings, once it was read.
+    pub(crate) document: Document,
     /// The file, where one is named.
     pub(crate) file: Option<PathBuf>,
     /// The variables whose names begin with `UMPIRE_`.
@@ -119,6 +125,24 @@ pub(crate) enum Problem {
     },
 }
 
+impl Problem {
+    /// The setting that it is about and what is wrong with it, where the cluster configuration
+    /// document is to blame.
+    pub(crate) fn of_document(&self) -> Option<(&str, String)> {
+        match self {
+            Problem::Unknown { name, origin, .. } | Problem::Value { name, origin, .. }
+                if *origin == Origin::Document =>
+            {
+                Some((name, self.to_string()))
+            }
+            Problem::Memory { origin, .. } if *origin == Origin::Document => {
+                Some(("containers.memory_quota", self.to_string()))
+            }
+            _ => None,
+        }
+    }
+}
+
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -177,10 +201,20 @@ pub(crate) fn load(sources: &Sources) -> Result<Effective, Problem> {
             origin: origin.clone(),
             problem,
         })?;
+        if origin == Origin::Document && !KEYS[position].is_shared() {
+            return Err(Problem::Value {
+                name: name.to_owned(),
+                origin,
+                problem: "this setting is each server's own".to_owned(),
+            });
+        }
         origins[position] = origin;
         Ok(())
     };
 
+    for (name, text) in sources.document.entries() {
+        apply(name, text, Origin::Document)?;
+    }
     if let Some(path) = &sources.file {
         for (name, text) in read_file(path)? {
             apply(&name, &text, Origin::File(path.clone()))?;
@@ -222,7 +256,7 @@ pub(crate) fn load(sources: &Sources) -> Result<Effective, Problem> {
     let shown = KEYS.iter().zip(origins).map(|(key, origin)| {
         let value = settings.show(key.name).unwrap_or_default();
         let absent = value == "\"\"";
-        let value = match key.secret && !absent {
+        let value = match key.is_secret() && !absent {
             true => "\"***\"".to_owned(),
             false => value,
         };

@@ -1,11 +1,13 @@
 //! Configuration: typed settings, each from the strongest of default, file, environment and flag.
 
+mod document;
 mod load;
 mod settings;
 mod values;
 
-pub(crate) use load::{Effective, Problem, Sources, load};
-pub(crate) use settings::Settings;
+pub(crate) use document::{Document, put as put_into_document};
+pub(crate) use load::{Effective, Origin, Problem, Sources, load};
+pub(crate) use settings::{KEYS, Settings};
 pub(crate) use values::{BaseUrl, Cgroups, LogFormat, LogLevel, TlsMode};
 
 use load::LEAST_QUOTA;

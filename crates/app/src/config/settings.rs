@@ -13,8 +13,20 @@ pub(crate) struct Key {
     pub(crate) name: &'static str,
     /// What it does.
     pub(crate) help: &'static str,
-    /// Whether its value is shown as `"***"`.
-    pub(crate) secret: bool,
+    /// What else is to be known of it.
+    marks: &'static [Mark],
+}
+
+/// What is to be known of a setting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(non_camel_case_types, reason = "they stand in the table as they are")]
+enum Mark {
+    /// Its value is shown as `"***"`.
+    secret,
+    /// A change holds without a restart.
+    reload,
+    /// So does this one's, and the cluster configuration document may set it.
+    cluster,
 }
 
 impl Key {
@@ -25,10 +37,25 @@ impl Key {
             self.name.replace('.', "_").to_ascii_uppercase()
         )
     }
+
+    /// Whether its value is shown as `"***"`.
+    pub(crate) fn is_secret(&self) -> bool {
+        self.marks.contains(&Mark::secret)
+    }
+
+    /// Whether a change holds without a restart.
+    pub(crate) fn is_reloaded(&self) -> bool {
+        self.marks.contains(&Mark::reload) || self.is_shared()
+    }
+
+    /// Whether the cluster configuration document may set it.
+    pub(crate) fn is_shared(&self) -> bool {
+        self.marks.contains(&Mark::cluster)
+    }
 }
 
 macro_rules! settings {
-    ($( $(#[doc = $help:literal])+ $name:literal $($secret:ident)? => $field:ident: $kind:ty = $default:expr; )+) => {
+    ($( $(#[doc = $help:literal])+ $name:literal $($mark:ident)* => $field:ident: $kind:ty = $default:expr; )+) => {
         /// All settings, typed.
         #[derive(Debug, Clone)]
         pub(crate) struct Settings {
@@ -46,7 +73,7 @@ macro_rules! settings {
             Key {
                 name: $name,
                 help: concat!($($help, "\n"),+),
-                secret: settings!(@secret $($secret)?),
+                marks: &[$(Mark::$mark),*],
             }
         ),+];
 
@@ -67,10 +94,16 @@ macro_rules! settings {
                     _ => None,
                 }
             }
+
+            /// Takes the value of one from others.
+            pub(crate) fn take(&mut self, name: &str, others: &Settings) {
+                match name {
+                    $($name => self.$field = others.$field.clone(),)+
+                    _ => {}
+                }
+            }
         }
     };
-    (@secret) => { false };
-    (@secret secret) => { true };
 }
 
 settings! {
@@ -82,21 +115,21 @@ settings! {
     /// is made in the data directory.
     "master_key_file" => master_key_file: Option<PathBuf> = None;
     /// The start of URLs in replies, where it is not what requests say (`https://ml.example.com`).
-    "public_url" => public_url: Option<BaseUrl> = None;
+    "public_url" reload => public_url: Option<BaseUrl> = None;
     /// Proxies whose `Forwarded` and `X-Forwarded-` headers are believed: addresses and ranges.
-    "trusted_proxies" => trusted_proxies: Vec<edge::AddressRange> = Vec::new();
+    "trusted_proxies" reload => trusted_proxies: Vec<edge::AddressRange> = Vec::new();
     /// Whether API documents are read without a key.
-    "public_docs" => public_docs: bool = true;
+    "public_docs" cluster => public_docs: bool = true;
     /// Whether `/metrics` is read without the operator's token.
-    "public_metrics" => public_metrics: bool = true;
+    "public_metrics" cluster => public_metrics: bool = true;
     /// Origins whose pages may score (`https://app.example.com`, or `*`).
-    "cors_origins" => cors_origins: Vec<OriginPattern> = Vec::new();
+    "cors_origins" cluster => cors_origins: Vec<OriginPattern> = Vec::new();
     /// The subscription that services belong to unless a deploy says otherwise.
     "subscription" => subscription: String = "00000000-0000-0000-0000-000000000000".to_owned();
     /// Threads of the gateway; 0 is half as many as there are processors.
     "threads" => threads: usize = 0;
     /// How long calls under way may finish after SIGTERM.
-    "drain" => drain: Span = secs(30);
+    "drain" reload => drain: Span = secs(30);
     /// The server that client commands talk to.
     "server" => server: Option<BaseUrl> = None;
     /// The token that client commands sign in with; without it, the operator's in the data
@@ -104,43 +137,43 @@ settings! {
     "token" secret => token: Option<String> = None;
 
     /// The certificate chain, a PEM file.
-    "tls.cert" => tls_cert: Option<PathBuf> = None;
+    "tls.cert" reload => tls_cert: Option<PathBuf> = None;
     /// The certificate's private key, a PEM file.
-    "tls.key" => tls_key: Option<PathBuf> = None;
+    "tls.key" reload => tls_key: Option<PathBuf> = None;
     /// `self-signed` makes a certificate at start, for development.
     "tls.mode" => tls_mode: TlsMode = TlsMode::Files;
 
     /// `text`, `json`, or `auto`: text on a terminal, else JSON lines.
     "log.format" => log_format: LogFormat = LogFormat::Auto;
     /// The least level: `error`, `warn`, `info`, `debug`.
-    "log.level" => log_level: LogLevel = LogLevel::Info;
+    "log.level" reload => log_level: LogLevel = LogLevel::Info;
     /// Whether each call gets a line.
-    "log.access" => log_access: bool = true;
+    "log.access" reload => log_access: bool = true;
 
     /// The largest scoring body.
-    "limits.body" => limit_body: Size = Size(16 << 20);
+    "limits.body" cluster => limit_body: Size = Size(16 << 20);
     /// The time for a body to arrive.
-    "limits.body_timeout" => limit_body_time: Span = secs(30);
+    "limits.body_timeout" cluster => limit_body_time: Span = secs(30);
     /// The time for a request's head to arrive.
-    "limits.header_timeout" => limit_head_time: Span = secs(10);
+    "limits.header_timeout" cluster => limit_head_time: Span = secs(10);
     /// How long a connection may be idle between requests.
-    "limits.idle_timeout" => limit_idle_time: Span = secs(75);
+    "limits.idle_timeout" cluster => limit_idle_time: Span = secs(75);
     /// How long a client may take none of a reply's bytes.
-    "limits.write_timeout" => limit_write_time: Span = secs(60);
+    "limits.write_timeout" cluster => limit_write_time: Span = secs(60);
     /// Bytes of bodies held at once, of all calls together.
-    "limits.buffered_bytes" => limit_buffered: Size = Size(256 << 20);
+    "limits.buffered_bytes" cluster => limit_buffered: Size = Size(256 << 20);
     /// Scoring calls under way at once, of all endpoints together.
-    "limits.calls_under_way" => limit_calls: usize = 1000;
+    "limits.calls_under_way" cluster => limit_calls: usize = 1000;
     /// Connections at once; never more than half of the descriptors that the system allows.
     "limits.connections" => limit_connections: usize = 4096;
     /// The largest web service definition.
-    "limits.definition" => limit_definition: Size = Size(16 << 20);
+    "limits.definition" cluster => limit_definition: Size = Size(16 << 20);
     /// The largest answer of a scoring call.
     "limits.reply" => limit_reply: Size = Size(64 << 20);
     /// The largest blob that can be uploaded.
-    "limits.blob" => limit_blob: Size = Size(4 << 30);
+    "limits.blob" cluster => limit_blob: Size = Size(4 << 30);
     /// `maxConcurrentCalls` may not be more than this.
-    "limits.max_concurrent_calls" => limit_max_concurrent_calls: usize = 200;
+    "limits.max_concurrent_calls" cluster => limit_max_concurrent_calls: usize = 200;
     /// Rows of one scoring request.
     "limits.rows" => limit_rows: usize = 100_000;
     /// Columns of one table.
@@ -151,18 +184,18 @@ settings! {
     "limits.depth" => limit_depth: usize = 32;
 
     /// The time for a scoring call, from its head to its reply.
-    "scoring.timeout" => scoring_timeout: Span = secs(60);
+    "scoring.timeout" cluster => scoring_timeout: Span = secs(60);
 
     /// The command that runs a container; without one, this binary. A wrapper may stand before it.
     "containers.command" => container_command: Vec<String> = Vec::new();
     /// The memory of one container.
-    "containers.memory_quota" => container_memory_quota: Size = Size(1 << 30);
+    "containers.memory_quota" cluster => container_memory_quota: Size = Size(1 << 30);
     /// Containers at once; 0 is four for each processor, and at least eight.
-    "containers.slots" => container_slots: usize = 0;
+    "containers.slots" cluster => container_slots: usize = 0;
     /// Containers starting at once.
-    "containers.starting" => container_starting: usize = 4;
+    "containers.starting" cluster => container_starting: usize = 4;
     /// Containers starting at once for one service.
-    "containers.starting_per_service" => container_starting_per_service: usize = 2;
+    "containers.starting_per_service" cluster => container_starting_per_service: usize = 2;
     /// Calls that one container admits at once.
     "containers.calls_per_container" => container_calls: usize = 20;
     /// Calls that one container runs at once; 0 is the number of processors.
@@ -172,34 +205,34 @@ settings! {
     /// Containers of one service at once; 0 is as many as there are slots.
     "containers.max_instances" => container_max_instances: usize = 0;
     /// How long a call waits for a container.
-    "containers.start_wait" => container_start_wait: Span = secs(15);
+    "containers.start_wait" cluster => container_start_wait: Span = secs(15);
     /// How long a container may take to become ready.
-    "containers.start_limit" => container_start_limit: Span = secs(60);
+    "containers.start_limit" cluster => container_start_limit: Span = secs(60);
     /// How long cancelled work has to stop before its container is retired.
-    "containers.stop_grace" => container_stop_grace: Span = secs(2);
+    "containers.stop_grace" cluster => container_stop_grace: Span = secs(2);
     /// How long a container without calls is kept.
-    "containers.idle" => container_idle: Span = secs(600);
+    "containers.idle" cluster => container_idle: Span = secs(600);
     /// How often a container says that it lives.
     "containers.heartbeat" => container_heartbeat: Span = secs(1);
     /// Silence after which a container counts as lost.
     "containers.silent_after" => container_silent_after: Span = secs(5);
     /// Free memory of the machine below which no container is started.
-    "containers.min_free_memory" => container_min_free_memory: Size = Size(64 << 20);
+    "containers.min_free_memory" cluster => container_min_free_memory: Size = Size(64 << 20);
     /// `auto` uses control groups where they can be written; `off` never.
     "containers.cgroup" => container_cgroup: Cgroups = Cgroups::Auto;
 
     /// What may be fetched from: hosts (`files.example.com`), hosts below a domain
     /// (`*.blob.core.windows.net`), addresses (`10.1.0.0/16`); with `http://` before it plain HTTP
     /// too. A host that is listed by name is reached at public addresses only.
-    "outbound.allow" => outbound_allow: Vec<outbound::Entry> = Vec::new();
+    "outbound.allow" cluster => outbound_allow: Vec<outbound::Entry> = Vec::new();
     /// The time for one attempt to fetch something.
-    "outbound.timeout" => outbound_timeout: Span = secs(300);
+    "outbound.timeout" cluster => outbound_timeout: Span = secs(300);
     /// How often a fetch that failed for a moment is tried again.
-    "outbound.retries" => outbound_retries: usize = 3;
+    "outbound.retries" cluster => outbound_retries: usize = 3;
     /// The largest thing that is fetched.
-    "outbound.max_size" => outbound_max_size: Size = Size(1 << 30);
+    "outbound.max_size" cluster => outbound_max_size: Size = Size(1 << 30);
     /// Authorities that are trusted beside the public ones when fetching, a PEM file.
-    "outbound.ca" => outbound_ca: Option<PathBuf> = None;
+    "outbound.ca" reload => outbound_ca: Option<PathBuf> = None;
     /// Where fetched resources are kept for the next deploy; without one, `cache` in the data
     /// directory.
     "cache.dir" => cache_dir: Option<PathBuf> = None;
@@ -236,15 +269,23 @@ mod tests {
         let mut page = String::from(
             "# Settings\n\n\
              Written by a test from `crates/app/src/config/settings.rs`; do not edit by hand.\n\n\
-             From weak to strong: defaults, the TOML file, the environment, flags. `--set KEY=VALUE`\n\
-             sets any of them; `umpire config` prints the values in force with their origins.\n\n\
-             | setting | default | variable | what it does |\n|---|---|---|---|\n",
+             From weak to strong: defaults, the cluster configuration document, the TOML file, the\n\
+             environment, flags. `--set KEY=VALUE` sets any of them; `umpire config` prints the values\n\
+             in force with their origins.\n\n\
+             **reload**: a change holds after SIGHUP or `umpire config reload`; others need a restart.\n\
+             **cluster**: so does this one's, and the cluster configuration document may set it.\n\n\
+             | setting | default | variable | change | what it does |\n|---|---|---|---|---|\n",
         );
         for key in KEYS {
             let default = defaults.show(key.name).unwrap_or_default();
             let help = key.help.split_whitespace().collect::<Vec<_>>().join(" ");
+            let change = match (key.is_shared(), key.is_reloaded()) {
+                (true, _) => "cluster",
+                (_, true) => "reload",
+                _ => "restart",
+            };
             page.push_str(&format!(
-                "| `{}` | `{default}` | `{}` | {help} |\n",
+                "| `{}` | `{default}` | `{}` | {change} | {help} |\n",
                 key.name,
                 key.variable()
             ));

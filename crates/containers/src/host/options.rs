@@ -101,8 +101,8 @@ impl Default for HostOptions {
 
 impl HostOptions {
     /// Checks what would otherwise fail at the first call. A quota below [`MIN_QUOTA_MB`] is
-    /// `InvalidMemoryConfiguration`.
-    pub(super) fn check(&self) -> Result<(), Fault> {
+    /// `InvalidMemoryConfiguration`, anything else `UnknownError` with the reason in its cause.
+    pub fn check(&self) -> Result<(), Fault> {
         check_quota(self.memory_quota_mb)?;
         let wrong = |what: &str| Err(internal_error::unknown_error().because(what));
         if self.command.is_empty() {

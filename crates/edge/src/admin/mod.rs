@@ -3,6 +3,7 @@
 
 pub(crate) mod audit;
 pub(crate) mod blobs;
+pub(crate) mod configuration;
 pub(crate) mod nodes;
 pub(crate) mod services;
 pub(crate) mod tokens;
