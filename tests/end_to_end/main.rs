@@ -13,4 +13,5 @@ mod identities;
 mod life;
 mod operations;
 mod requests;
+mod studio;
 mod workspaces;

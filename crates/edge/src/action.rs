@@ -1,10 +1,11 @@
 //! What can be asked of this server, by name, and which function answers it.
 
 use faults::Fault;
+use store::ResourceKind;
 
 use crate::reply::Reply;
 use crate::stack::Call;
-use crate::{admin, arm, health, help, score};
+use crate::{admin, arm, health, help, score, studio};
 
 /// One thing that can be asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,6 +64,28 @@ pub(crate) enum Action {
     CreateToken,
     RevokeToken,
     ReadAudit,
+    GetStudioWorkspace,
+    ListModules,
+    ListDataSources,
+    ListTrainedModels,
+    ListTransforms,
+    CreateGroup,
+    ListGroups,
+    GetGroup,
+    ChangeGroup,
+    DeleteGroup,
+    CreateModelPackage,
+    ListModelPackages,
+    GetModelPackage,
+    SetModelPackageStatus,
+    DeleteModelPackage,
+    Publish,
+    ListPublished,
+    GetPublished,
+    PutPublished,
+    Unpublish,
+    ExportDefinition,
+    TestPublished,
     Live,
     Ready,
     Metrics,
@@ -132,6 +155,38 @@ impl Action {
             Action::CreateToken => Box::pin(admin::tokens::create(call)).await,
             Action::RevokeToken => Box::pin(admin::tokens::revoke(call)).await,
             Action::ReadAudit => Box::pin(admin::audit::list(call)).await,
+            Action::GetStudioWorkspace => studio::workspace::get(call),
+            Action::ListModules => studio::workspace::modules(call),
+            Action::ListDataSources => {
+                Box::pin(studio::workspace::resources(call, ResourceKind::DataSource)).await
+            }
+            Action::ListTrainedModels => {
+                Box::pin(studio::workspace::resources(
+                    call,
+                    ResourceKind::TrainedModel,
+                ))
+                .await
+            }
+            Action::ListTransforms => {
+                Box::pin(studio::workspace::resources(call, ResourceKind::Transform)).await
+            }
+            Action::CreateGroup => Box::pin(studio::groups::create(call)).await,
+            Action::ListGroups => Box::pin(studio::groups::list(call)).await,
+            Action::GetGroup => Box::pin(studio::groups::get(call)).await,
+            Action::ChangeGroup => Box::pin(studio::groups::change(call)).await,
+            Action::DeleteGroup => Box::pin(studio::groups::delete(call)).await,
+            Action::CreateModelPackage => Box::pin(studio::packages::create(call)).await,
+            Action::ListModelPackages => Box::pin(studio::packages::list(call)).await,
+            Action::GetModelPackage => Box::pin(studio::packages::get(call)).await,
+            Action::SetModelPackageStatus => Box::pin(studio::packages::set_status(call)).await,
+            Action::DeleteModelPackage => Box::pin(studio::packages::delete(call)).await,
+            Action::Publish => Box::pin(studio::services::publish(call)).await,
+            Action::ListPublished => Box::pin(studio::services::list(call)).await,
+            Action::GetPublished => Box::pin(studio::services::get(call)).await,
+            Action::PutPublished => Box::pin(studio::services::put(call)).await,
+            Action::Unpublish => Box::pin(studio::services::delete(call)).await,
+            Action::ExportDefinition => Box::pin(studio::services::definition(call)).await,
+            Action::TestPublished => Box::pin(studio::services::test(call)).await,
             Action::Live => Ok(health::live()),
             Action::Ready => health::ready(call),
             Action::Metrics => health::metrics(call),

@@ -10,6 +10,8 @@ use http::header::{
 
 use crate::reply::CLIENT_REQUEST_ID;
 
+static STUDIO_TOKEN: HeaderName = HeaderName::from_static("x-ms-metaanalytics-authorizationtoken");
+
 /// The longest client request id that is echoed, in bytes.
 const CLIENT_ID_BYTES: usize = 128;
 
@@ -128,6 +130,13 @@ pub(crate) fn credential(headers: &HeaderMap) -> Option<&str> {
     let (scheme, token) = value.split_once([' ', '\t'])?;
     let token = token.trim_start();
     (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then_some(token)
+}
+
+/// The workspace token of the Studio API, `x-ms-metaanalytics-authorizationtoken`, which some
+/// clients send on every management call.
+pub(crate) fn studio_token(headers: &HeaderMap) -> Option<&str> {
+    let token = text(headers, &STUDIO_TOKEN)?.trim();
+    (!token.is_empty()).then_some(token)
 }
 
 /// The language of failures, by `Accept-Language`.

@@ -246,6 +246,85 @@ pub(crate) static ROUTES: &[Route] = &[
     ),
     route("/umpire/v1/tokens/{name}", Admin, &[(DELETE, RevokeToken)]),
     route("/umpire/v1/audit", Admin, &[(GET, ReadAudit)]),
+    route(
+        "/api/workspaces/{workspace}",
+        Manage,
+        &[(GET, GetStudioWorkspace)],
+    ),
+    route(
+        "/api/workspaces/{workspace}/modules",
+        Manage,
+        &[(GET, ListModules)],
+    ),
+    route(
+        "/api/workspaces/{workspace}/datasources",
+        Manage,
+        &[(GET, ListDataSources)],
+    ),
+    route(
+        "/api/workspaces/{workspace}/trainedmodels",
+        Manage,
+        &[(GET, ListTrainedModels)],
+    ),
+    route(
+        "/api/workspaces/{workspace}/transformmodules",
+        Manage,
+        &[(GET, ListTransforms)],
+    ),
+    route(
+        "/api/workspaces/{workspace}/webservicegroups",
+        Manage,
+        &[(POST, CreateGroup), (GET, ListGroups)],
+    ),
+    route(
+        "/api/workspaces/{workspace}/webservicegroups/{group}",
+        Manage,
+        &[
+            (GET, GetGroup),
+            (PUT, ChangeGroup),
+            (PATCH, ChangeGroup),
+            (DELETE, DeleteGroup),
+        ],
+    ),
+    route(
+        "/api/workspaces/{workspace}/webservicegroups/{group}/modelpackages",
+        Manage,
+        &[(POST, CreateModelPackage), (GET, ListModelPackages)],
+    ),
+    route(
+        "/api/workspaces/{workspace}/webservicegroups/{group}/modelpackages/{package}",
+        Manage,
+        &[
+            (GET, GetModelPackage),
+            (PUT, SetModelPackageStatus),
+            (PATCH, SetModelPackageStatus),
+            (DELETE, DeleteModelPackage),
+        ],
+    ),
+    route(
+        "/api/workspaces/{workspace}/webservicegroups/{group}/webservices",
+        Manage,
+        &[(POST, Publish), (GET, ListPublished)],
+    ),
+    route(
+        "/api/workspaces/{workspace}/webservicegroups/{group}/webservices/{service}",
+        Manage,
+        &[
+            (GET, GetPublished),
+            (PUT, PutPublished),
+            (DELETE, Unpublish),
+        ],
+    ),
+    route(
+        "/api/workspaces/{workspace}/webservicegroups/{group}/webservices/{service}/webservicedefinition",
+        Manage,
+        &[(GET, ExportDefinition)],
+    ),
+    route(
+        "/api/workspaces/{workspace}/webservicegroups/{group}/webservices/{service}/score",
+        Score,
+        &[(POST, TestPublished)],
+    ),
     route("/livez", Http, &[(GET, Live)]),
     route("/readyz", Http, &[(GET, Ready)]),
     route("/metrics", Http, &[(GET, Metrics)]),

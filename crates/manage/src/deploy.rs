@@ -7,7 +7,8 @@ use faults::{Class, Fault};
 use graph::{Package, Plan};
 use serde_json::Value;
 use store::{
-    Actor, Entry, Id, KeyDigest, NameKey, ResourceName, Role, Scope, ServiceWrite, Sha256,
+    Actor, Entry, Id, KeyDigest, NameKey, Publication, ResourceName, Role, Scope, ServiceWrite,
+    Sha256, Slot,
 };
 use telemetry::NoteLevel;
 
@@ -34,6 +35,8 @@ struct Checked {
     /// The keys that the service had when the deploy began.
     keys_seen: Option<[KeyDigest; 2]>,
     files: RevisionFiles,
+    /// The slot of a group that the service stands in, where a model package is published.
+    publication: Option<Publication>,
 }
 
 impl Manager {
@@ -62,11 +65,22 @@ impl Manager {
         name: ResourceName,
         body: impl AsRef<[u8]> + Send + 'static,
     ) -> Result<Deployed, Fault> {
+        self.deploy_for(principal, name, body, None).await
+    }
+
+    /// [`Manager::deploy`], also for the slot of a group.
+    pub(crate) async fn deploy_for(
+        &self,
+        principal: &Principal,
+        name: ResourceName,
+        body: impl AsRef<[u8]> + Send + 'static,
+        publication: Option<Publication>,
+    ) -> Result<Deployed, Fault> {
         let (inner, principal) = (self.inner.clone(), principal.clone());
         let task = tokio::spawn(async move {
             let checking = inner.clone();
             let checked = tokio::task::spawn_blocking(move || {
-                checking.check(name, body.as_ref(), &principal)
+                checking.check(name, body.as_ref(), &principal, publication)
             });
             let checked = checked.await.map_err(|e| broken(&e))??;
             inner.load_and_store(checked).await
@@ -82,6 +96,7 @@ impl Inner {
         name: ResourceName,
         body: &[u8],
         principal: &Principal,
+        publication: Option<Publication>,
     ) -> Result<Checked, Fault> {
         names::check(&name)?;
         let key = name.key();
@@ -99,6 +114,11 @@ impl Inner {
         let resources = self.resources(&package)?;
         let keys = given_keys(&package)?;
         let max_concurrent_calls = self.options.load().throttles.of(&package)?;
+        if package.max_concurrent_calls.is_some()
+            && let Some(before) = &before
+        {
+            self.check_concurrency_is_free(before)?;
+        }
         let workspace = self.workspace(&package, before.as_deref(), principal, &key)?;
         if let Some(before) = &before
             && !names::same_location(&before.location, &body.location)
@@ -118,7 +138,14 @@ impl Inner {
             self.options.load().pool,
         )?;
         let write = ServiceWrite {
-            service: before.as_ref().map_or_else(Id::random, |e| e.service),
+            service: match (&before, &publication) {
+                (Some(before), _) => before.service,
+                // The classic API knows a group's production service by the group's id.
+                (None, Some(publication)) if publication.slot == Slot::Production => {
+                    publication.group
+                }
+                (None, _) => Id::random(),
+            },
             endpoint: before.as_ref().map_or_else(Id::random, |e| e.endpoint),
             revision,
             expected: before.as_ref().map(|e| e.version),
@@ -139,7 +166,21 @@ impl Inner {
             write,
             keys_seen: before.map(|entry| entry.keys),
             files,
+            publication,
         })
+    }
+
+    /// Refuses to set the throttle of a service that stands in the staging slot of a group.
+    fn check_concurrency_is_free(&self, before: &Entry) -> Result<(), Fault> {
+        match self.store.ledger.slot_of_blocking(before.service)? {
+            Some(slot @ Slot::Staging) => Err(
+                faults::bad_argument::web_service_concurrent_request_requirement_invalid(
+                    slot.name(),
+                )
+                .at("realtimeConfiguration/maxConcurrentCalls"),
+            ),
+            _ => Ok(()),
+        }
     }
 
     /// The blob of each resource asset. Each is kept from a sweep until the ledger names it.
@@ -223,6 +264,7 @@ impl Inner {
             write,
             keys_seen,
             files,
+            publication,
         } = checked;
         let endpoint = write.endpoint;
         let label = format!("{}/{}", write.name.name, store::DEFAULT_ENDPOINT);
@@ -231,11 +273,15 @@ impl Inner {
 
         let result = async {
             let prepared = self.host.prepare(endpoint.0, &label, files).await?;
-            let entry = self
-                .store
-                .ledger
-                .put_service_over(write, keys_seen, &actor)
-                .await?;
+            let ledger = &self.store.ledger;
+            let entry = match publication {
+                None => ledger.put_service_over(write, keys_seen, &actor).await?,
+                Some(publication) => {
+                    ledger
+                        .publish(write, keys_seen, publication, &actor)
+                        .await?
+                }
+            };
             self.host.activate(prepared);
             Ok(entry)
         }

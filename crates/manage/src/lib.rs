@@ -6,6 +6,8 @@
 mod access;
 mod definition;
 mod deploy;
+mod diagnostics;
+mod groups;
 mod in_progress;
 mod json;
 mod location;
@@ -36,6 +38,7 @@ use telemetry::{NoteLevel, Telemetry};
 pub use access::{Principal, Target};
 pub use definition::ApiVersion;
 pub use deploy::Deployed;
+pub use groups::{GroupPath, GroupView, ModuleView, PackageView, PublishedView, status_name};
 pub use nodes::{ContainerView, NodeState, NodeView};
 pub use source::StoredRevisions;
 pub use store::{Role, Scope};

@@ -111,6 +111,13 @@ impl Scorer {
         Ok(Endpoint { entry, gate })
     }
 
+    /// The endpoint of that record, for a caller who was let in by other means than its key.
+    pub fn endpoint(&self, entry: Arc<Entry>) -> Endpoint {
+        let directory = self.store.ledger.directory();
+        let gate = self.gates.of(&entry, &directory, &self.telemetry);
+        Endpoint { entry, gate }
+    }
+
     /// Finds what an address names for whoever asks: for the open documents (Swagger, help).
     ///
     /// # Errors

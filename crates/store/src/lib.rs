@@ -10,6 +10,7 @@ mod directory;
 mod endpoints;
 mod failures;
 mod files;
+mod groups;
 mod id;
 mod ledger;
 mod lists;
@@ -41,6 +42,10 @@ pub use endpoints::{
     NewEndpoint, OwnResource, ThrottleLevel,
 };
 pub use failures::FailedChange;
+pub use groups::{
+    Group, GroupChange, GroupService, ModelPackageRecord, ModelPackageSummary, ModelPackageWrite,
+    PackageResource, PackageStatus, Publication, ResourceKind, Slot, StoredResource,
+};
 pub use id::{Id, Sha256};
 pub use ledger::Ledger;
 pub use lists::Within;

@@ -167,14 +167,16 @@ impl Ledger {
         .await
     }
 
-    /// The blobs that any kept revision names.
+    /// The blobs that any kept revision or model package names.
     ///
     /// # Errors
     /// `InternalError.UnknownError` when the ledger fails.
     pub fn named_blobs(&self) -> Result<HashSet<Sha256>, Fault> {
         self.read_blocking(|connection| {
-            let mut statement =
-                connection.prepare_cached("SELECT DISTINCT sha256 FROM resources")?;
+            let mut statement = connection.prepare_cached(
+                "SELECT sha256 FROM resources
+                 UNION SELECT sha256 FROM model_package_resources WHERE sha256 IS NOT NULL",
+            )?;
             let rows = statement.query_map([], |row| hash_at(row, 0))?;
             Ok(rows.collect::<Result<_, _>>()?)
         })

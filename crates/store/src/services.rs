@@ -233,7 +233,7 @@ impl Ledger {
     }
 
     /// The directory's entry of a service that was just written.
-    fn entry(&self, service: Id) -> Result<Arc<Entry>, Fault> {
+    pub(crate) fn entry(&self, service: Id) -> Result<Arc<Entry>, Fault> {
         // Another write may have removed the service since.
         self.directory()
             .endpoint(&service)
@@ -331,7 +331,7 @@ impl Seen {
     }
 }
 
-fn put_service(
+pub(crate) fn put_service(
     change: &mut Change<'_>,
     write: ServiceWrite,
     keys_seen: Option<[KeyDigest; 2]>,

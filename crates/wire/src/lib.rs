@@ -7,4 +7,5 @@ pub mod arm_2017_01_01;
 pub mod arm_workspaces;
 pub mod error;
 pub mod rrs_2_0;
+pub mod studio;
 pub mod umpire_v1;

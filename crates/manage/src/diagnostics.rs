@@ -1,0 +1,160 @@
+//! What may be asked of diagnostics, whichever API asks it.
+
+use faults::{Fault, bad_argument};
+use jiff::Timestamp;
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
+use store::DiagnosticsLevel;
+
+/// The longest name of a blob, in characters.
+const LONGEST_BLOB_NAME: usize = 1024;
+
+/// Diagnostics settings as a client gives them; names of members are those of its API, for the
+/// targets of faults.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Asked<'a> {
+    /// The level, by its member.
+    pub(crate) level: (&'static str, Option<&'a str>),
+    /// Whether all is named that diagnostics are written to.
+    pub(crate) complete: bool,
+    /// When logging ceases, by its member; `None` for never.
+    pub(crate) expiry: (&'static str, Option<&'a str>),
+    /// Names of blobs that would be written, or what they begin with, by their members.
+    pub(crate) blob_names: &'a [(&'static str, &'a str)],
+}
+
+/// Checks diagnostics settings.
+///
+/// # Errors
+/// `BadArgument.IncompleteSettings` without a level, or with one that logs and without a place to
+/// write to; `BadArgument.BadParameterValue` for an unknown level; `BadArgument.BlobNameTooLong`;
+/// `BadArgument.RequestBodyInvalid` for an expiry that is no time; `BadArgument.ExpiryTimeInThePast`.
+pub(crate) fn check(asked: &Asked<'_>, now: Timestamp) -> Result<DiagnosticsLevel, Fault> {
+    let (member, level) = asked.level;
+    let level = level
+        .map(str::trim)
+        .filter(|level| !level.is_empty())
+        .ok_or_else(|| {
+            bad_argument::incomplete_settings()
+                .at(member)
+                .because("the level is missing")
+        })?;
+    let level = DiagnosticsLevel::parse(level).ok_or_else(|| {
+        bad_argument::bad_parameter_value()
+            .at(member)
+            .because("the level is not one of: None, Error, All")
+    })?;
+    if level != DiagnosticsLevel::None && !asked.complete {
+        return Err(bad_argument::incomplete_settings()
+            .because("the place to which diagnostics are written is not told"));
+    }
+    for (member, name) in asked.blob_names {
+        if name.chars().count() > LONGEST_BLOB_NAME {
+            return Err(bad_argument::blob_name_too_long(*name).at(*member));
+        }
+    }
+    let (member, expiry) = asked.expiry;
+    if let Some(text) = expiry.filter(|text| !text.trim().is_empty()) {
+        let expiry = time(text).ok_or_else(|| {
+            bad_argument::request_body_invalid()
+                .at(member)
+                .because("it is not a time of ISO 8601")
+        })?;
+        if expiry <= now {
+            return Err(bad_argument::expiry_time_in_the_past(text).at(member));
+        }
+    }
+    Ok(level)
+}
+
+/// A time of ISO 8601; one without an offset is of UTC.
+fn time(text: &str) -> Option<Timestamp> {
+    let text = text.trim();
+    text.parse::<Timestamp>().ok().or_else(|| {
+        let local: DateTime = text.parse().ok()?;
+        TimeZone::UTC.to_timestamp(local).ok()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use faults::rows::BadArgument as Row;
+    use store::DiagnosticsLevel as Level;
+
+    fn asked<'a>(level: Option<&'a str>, expiry: Option<&'a str>) -> Asked<'a> {
+        Asked {
+            level: ("level", level),
+            complete: true,
+            expiry: ("expiry", expiry),
+            blob_names: &[],
+        }
+    }
+
+    #[test]
+    fn levels_need_a_place_and_a_known_name() {
+        let now = Timestamp::UNIX_EPOCH;
+        assert_eq!(check(&asked(Some("all"), None), now), Ok(Level::All));
+        assert_eq!(check(&asked(Some("NONE"), Some("")), now), Ok(Level::None));
+        for (level, row) in [
+            (None, &Row::IncompleteSettings),
+            (Some(" "), &Row::IncompleteSettings),
+            (Some("Some"), &Row::BadParameterValue),
+        ] {
+            assert!(check(&asked(level, None), now).unwrap_err().is(row));
+        }
+        let nowhere = |level| Asked {
+            complete: false,
+            ..asked(Some(level), None)
+        };
+        assert_eq!(check(&nowhere("None"), now), Ok(Level::None));
+        let fault = check(&nowhere("Error"), now).unwrap_err();
+        assert!(fault.is(&Row::IncompleteSettings));
+    }
+
+    #[test]
+    fn an_expiry_lies_ahead_in_any_form_of_a_time() {
+        let now: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
+        for ahead in [
+            "2026-01-01T00:00:01Z",
+            "2026-01-01T00:00:00.001",
+            "2026-01-01T01:00:00+00:30",
+            "2027-01-01",
+        ] {
+            assert_eq!(
+                check(&asked(Some("Error"), Some(ahead)), now),
+                Ok(Level::Error)
+            );
+        }
+        for past in [
+            "2026-01-01T00:00:00Z",
+            "2026-01-01T01:00:00+01:00",
+            "1999-12-31",
+        ] {
+            let fault = check(&asked(Some("Error"), Some(past)), now).unwrap_err();
+            assert!(fault.is(&Row::ExpiryTimeInThePast));
+            assert_eq!(fault.details()[0].args, [past]);
+        }
+        for wrong in ["tomorrow", "01/02/2027", "2026-13-01"] {
+            let fault = check(&asked(Some("Error"), Some(wrong)), now).unwrap_err();
+            assert!(fault.is(&Row::RequestBodyInvalid), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_blobs_name_has_at_most_1024_characters() {
+        let long = "ä".repeat(1025);
+        let with = |name: &str| {
+            let names = [("path", name)];
+            let asked = Asked {
+                blob_names: &names,
+                ..asked(Some("All"), None)
+            };
+            check(&asked, Timestamp::UNIX_EPOCH)
+        };
+        assert_eq!(with(&"ä".repeat(1024)), Ok(Level::All));
+        let fault = with(&long).unwrap_err();
+        assert!(fault.is(&Row::BlobNameTooLong));
+        assert_eq!(fault.details()[0].target.as_deref(), Some("path"));
+    }
+}
