@@ -5,7 +5,7 @@ use store::ResourceKind;
 
 use crate::reply::Reply;
 use crate::stack::Call;
-use crate::{admin, arm, health, help, score, studio};
+use crate::{admin, arm, classic, health, help, score, studio};
 
 /// One thing that can be asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,6 +86,15 @@ pub(crate) enum Action {
     Unpublish,
     ExportDefinition,
     TestPublished,
+    ListClassicServices,
+    GetClassicService,
+    DeleteClassicService,
+    ListEndpoints,
+    GetEndpoint,
+    PutEndpoint,
+    PatchEndpoint,
+    DeleteEndpoint,
+    RefreshEndpoint,
     Live,
     Ready,
     Metrics,
@@ -187,6 +196,15 @@ impl Action {
             Action::Unpublish => Box::pin(studio::services::delete(call)).await,
             Action::ExportDefinition => Box::pin(studio::services::definition(call)).await,
             Action::TestPublished => Box::pin(studio::services::test(call)).await,
+            Action::ListClassicServices => Box::pin(classic::services::list(call)).await,
+            Action::GetClassicService => Box::pin(classic::services::get(call)).await,
+            Action::DeleteClassicService => Box::pin(classic::services::delete(call)).await,
+            Action::ListEndpoints => Box::pin(classic::endpoints::list(call)).await,
+            Action::GetEndpoint => Box::pin(classic::endpoints::get(call)).await,
+            Action::PutEndpoint => Box::pin(classic::endpoints::put(call)).await,
+            Action::PatchEndpoint => Box::pin(classic::endpoints::patch(call)).await,
+            Action::DeleteEndpoint => Box::pin(classic::endpoints::delete(call)).await,
+            Action::RefreshEndpoint => Box::pin(classic::endpoints::refresh(call)).await,
             Action::Live => Ok(health::live()),
             Action::Ready => health::ready(call),
             Action::Metrics => health::metrics(call),

@@ -325,6 +325,37 @@ pub(crate) static ROUTES: &[Route] = &[
         Score,
         &[(POST, TestPublished)],
     ),
+    route(
+        "/workspaces/{workspace}/webservices",
+        Manage,
+        // What is of one service is a call whose service's id is empty.
+        &[(GET, ListClassicServices), (DELETE, DeleteClassicService)],
+    ),
+    route(
+        "/workspaces/{workspace}/webservices/{service}",
+        Manage,
+        &[(GET, GetClassicService), (DELETE, DeleteClassicService)],
+    ),
+    route(
+        "/workspaces/{workspace}/webservices/{service}/endpoints",
+        Manage,
+        &[(GET, ListEndpoints)],
+    ),
+    route(
+        "/workspaces/{workspace}/webservices/{service}/endpoints/{endpoint}",
+        Manage,
+        &[
+            (GET, GetEndpoint),
+            (PUT, PutEndpoint),
+            (PATCH, PatchEndpoint),
+            (DELETE, DeleteEndpoint),
+        ],
+    ),
+    route(
+        "/workspaces/{workspace}/webservices/{service}/endpoints/{endpoint}/refresh",
+        Manage,
+        &[(POST, RefreshEndpoint)],
+    ),
     route("/livez", Http, &[(GET, Live)]),
     route("/readyz", Http, &[(GET, Ready)]),
     route("/metrics", Http, &[(GET, Metrics)]),

@@ -4,15 +4,19 @@
 //! calls it, and shapes the replies from [`ServiceView`].
 
 mod access;
+mod classic;
 mod definition;
 mod deploy;
 mod diagnostics;
+mod endpoints;
 mod groups;
 mod in_progress;
 mod json;
 mod location;
 mod names;
 mod nodes;
+mod reference;
+mod resources;
 mod sign_in;
 mod source;
 mod tokens;
@@ -36,10 +40,13 @@ use store::{
 use telemetry::{NoteLevel, Telemetry};
 
 pub use access::{Principal, Target};
+pub use classic::{ClassicService, ServicePath, WorkspacePath};
 pub use definition::ApiVersion;
 pub use deploy::Deployed;
+pub use endpoints::{EndpointChange, EndpointView};
 pub use groups::{GroupPath, GroupView, ModuleView, PackageView, PublishedView, status_name};
 pub use nodes::{ContainerView, NodeState, NodeView};
+pub use resources::{Refreshed, ResourceView};
 pub use source::StoredRevisions;
 pub use store::{Role, Scope};
 pub use tokens::TokenRequest;

@@ -4,7 +4,7 @@ use faults::Fault;
 use store::Sha256;
 
 /// The scheme of a blob that was put into this installation: `umpire:sha256:{64 digits}`.
-const SCHEME: &str = "umpire:sha256:";
+pub(crate) const SCHEME: &str = "umpire:sha256:";
 
 /// Reads the location of a resource asset.
 ///

@@ -35,7 +35,7 @@ use faults::{Class, Fault};
 
 pub use access::{Role, Scope};
 pub use actor::Actor;
-pub use blobs::{Blobs, Stored, Swept, SystemBlob, Upload};
+pub use blobs::{Blobs, Incoming, Stored, Swept, SystemBlob, Upload};
 pub use directory::{DEFAULT_ENDPOINT, Directory, Entry, Workspace};
 pub use endpoints::{
     DiagnosticsLevel, EndpointMove, EndpointRevision, EndpointSettings, LOW_CONCURRENCY,

@@ -5,6 +5,7 @@
 
 pub mod arm_2017_01_01;
 pub mod arm_workspaces;
+pub mod classic;
 pub mod error;
 pub mod rrs_2_0;
 pub mod studio;
