@@ -13,9 +13,9 @@ use ureq::{Agent, Body, SendBody};
 use wire::arm_2017_01_01::{WebService, WebServiceKeys};
 use wire::umpire_v1::{
     AuditList, BlobStored, ConfigurationChange, ContainerList, LimitList, LogList, NodeList,
-    NodeView, RevisionList, RollbackRequest, RotateRequest, RotateTokenRequest, ServiceList,
-    ServiceView, TokenList, TokenMade, TokenRequest, WhichKey, WorkspaceList, WorkspaceTokens,
-    WorkspaceView,
+    NodeView, RevisionList, RollbackRequest, RotateRequest, RotateTokenRequest, SecretsRotated,
+    ServiceList, ServiceView, TokenList, TokenMade, TokenRequest, WhichKey, WorkspaceList,
+    WorkspaceTokens, WorkspaceView,
 };
 
 use crate::config::Settings;
@@ -229,6 +229,11 @@ impl Client {
     /// Changes some of them.
     pub(crate) fn set_limits(&self, changes: &Value) -> Result<ConfigurationChange, Failure> {
         self.call(Method::PUT, "/umpire/v1/limits", Some(changes))
+    }
+
+    /// Changes the master key.
+    pub(crate) fn rotate_secrets(&self) -> Result<SecretsRotated, Failure> {
+        self.call(Method::POST, "/umpire/v1/secrets/rotate", None)
     }
 
     /// The nodes.

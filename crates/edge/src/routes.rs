@@ -226,6 +226,7 @@ pub(crate) static ROUTES: &[Route] = &[
         Admin,
         &[(POST, ReloadConfiguration)],
     ),
+    route("/umpire/v1/secrets/rotate", Admin, &[(POST, RotateSecrets)]),
     route("/umpire/v1/nodes", Admin, &[(GET, ListNodes)]),
     route("/umpire/v1/nodes/{node}/drain", Admin, &[(POST, DrainNode)]),
     route(

@@ -177,9 +177,26 @@ impl Ledger {
         T: Send + 'static,
         F: FnOnce(&mut Change<'_>) -> Result<T, Failure> + Send + 'static,
     {
+        self.write_and(row, change, |_| ()).await
+    }
+
+    /// As [`Ledger::write`]; `then` is told, before the next write begins, whether this one was
+    /// committed.
+    pub(crate) async fn write_and<T, F, A>(
+        &self,
+        row: fn() -> Fault,
+        change: F,
+        then: A,
+    ) -> Result<T, Fault>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Change<'_>) -> Result<T, Failure> + Send + 'static,
+        A: FnOnce(bool) + Send + 'static,
+    {
         let (answer, answered) = oneshot::channel();
         let job: Job = Box::new(move |writer| {
             let result = writer.transact(change).map_err(|f| f.into_fault(row));
+            then(result.is_ok());
             // A caller that has gone away leaves a write that is done or not, as any other.
             let _ = answer.send(result);
         });
@@ -362,6 +379,8 @@ impl Writer {
         let sealer = self.sealer.clone();
         let default_workspace = self.transact(|change| {
             rows::check_master_key(change.transaction, &sealer)?;
+            let digest_key = rows::ensure_digest_key(change.transaction, &sealer)?;
+            sealer.digest_under(&digest_key);
             let default_workspace = rows::ensure_installation(change, installation)?;
             workspaces::ensure_tokens(change)?;
             Ok(default_workspace)

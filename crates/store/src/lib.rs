@@ -20,6 +20,7 @@ mod names;
 mod node;
 mod operator;
 mod revisions;
+mod rotation;
 mod rows;
 mod seal;
 mod services;
@@ -98,6 +99,9 @@ pub struct Store {
     pub sealer: Arc<Sealer>,
     /// The id of this node: of the data directory, as long as it stands.
     pub node: Id,
+    master_key: PathBuf,
+    /// Held while the master key is changed.
+    rotating: tokio::sync::Mutex<()>,
     operator: Operator,
     blob_grace: Duration,
     // Last, so that it goes last.
@@ -141,13 +145,13 @@ impl Store {
         let ledger_file = dir.join("ledger.sqlite");
         let secrets = dir.join("secrets");
         files::private_folder(&secrets).map_err(|e| failed(&secrets, e))?;
+        let master_key = options.master_key.clone();
+        let master_key = master_key.unwrap_or_else(|| own_master_key_file(dir));
+        rotation::settle(&master_key, &ledger_file)?;
         let sealer = Arc::new(match &options.master_key {
             Some(path) => Sealer::from_file(path)?,
-            None => Sealer::from_own_file(&secrets.join("master.key"), &ledger_file)?,
+            None => Sealer::from_own_file(&master_key, &ledger_file)?,
         });
-        let token_file = operator_token_file(dir);
-        let operator = Operator::open(token_file.clone(), sealer.clone())
-            .map_err(|e| failed(&token_file, e))?;
 
         let node_file = dir.join(node::NODE_FILE);
         let node = node::read_or_make(&node_file).map_err(|e| failed(&node_file, e))?;
@@ -169,9 +173,15 @@ impl Store {
                 },
             },
         )?;
+        // The digests of the installation are known once its ledger is open.
+        let token_file = operator_token_file(dir);
+        let operator = Operator::open(token_file.clone(), sealer.clone())
+            .map_err(|e| failed(&token_file, e))?;
         let store = Store {
             ledger,
             blobs,
+            master_key,
+            rotating: tokio::sync::Mutex::default(),
             sealer,
             node,
             operator,
@@ -213,6 +223,11 @@ impl Store {
         let named = self.ledger.named_blobs()?;
         self.blobs.sweep(&named, self.blob_grace)
     }
+}
+
+/// Where the master key of a data directory stands, unless it is kept elsewhere.
+pub fn own_master_key_file(dir: &Path) -> PathBuf {
+    dir.join("secrets").join("master.key")
 }
 
 /// Where the operator's token of a data directory stands. Clients on the same machine that may

@@ -317,3 +317,11 @@ pub struct ConfigurationChange {
     /// Settings whose new values need a restart.
     pub restart: Vec<String>,
 }
+
+/// The answer of a change of the master key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SecretsRotated {
+    /// The name of the file, beside the key's, in which the former key is kept: backups that were
+    /// made before need it.
+    pub former_key: String,
+}
