@@ -10,6 +10,7 @@ pub mod onnx;
 pub mod packages;
 pub mod spec;
 pub mod studio;
+pub mod tls;
 
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader};
