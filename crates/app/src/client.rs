@@ -14,8 +14,8 @@ use wire::arm_2017_01_01::{WebService, WebServiceKeys};
 use wire::umpire_v1::{
     AuditList, BlobStored, ConfigurationChange, ContainerList, LimitList, LogList, NodeList,
     NodeView, RevisionList, RollbackRequest, RotateRequest, RotateTokenRequest, SecretsRotated,
-    ServiceList, ServiceView, TokenList, TokenMade, TokenRequest, WhichKey, WorkspaceList,
-    WorkspaceTokens, WorkspaceView,
+    ServiceList, ServiceView, TokenList, TokenMade, TokenRequest, UsageList, WhichKey,
+    WorkspaceList, WorkspaceTokens, WorkspaceView,
 };
 
 use crate::config::Settings;
@@ -316,6 +316,18 @@ impl Client {
     pub(crate) fn audit(&self, limit: u32, before: Option<u64>) -> Result<AuditList, Failure> {
         let before = before.map_or(String::new(), |number| format!("&before={number}"));
         let path = format!("/umpire/v1/audit?limit={limit}{before}");
+        self.call(Method::GET, &path, None)
+    }
+
+    /// What the endpoints are used; dates as `2026-11-30`.
+    pub(crate) fn usage(&self, from: Option<&str>, to: Option<&str>) -> Result<UsageList, Failure> {
+        let mut query = Vec::new();
+        for (name, date) in [("from", from), ("to", to)] {
+            if let Some(date) = date {
+                query.push(format!("{name}={}", encoded(date)));
+            }
+        }
+        let path = format!("/umpire/v1/usage?{}", query.join("&"));
         self.call(Method::GET, &path, None)
     }
 

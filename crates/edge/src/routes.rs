@@ -170,6 +170,62 @@ pub(crate) static ROUTES: &[Route] = &[
         &[(GET, ListArmWorkspacesOfSubscription)],
     ),
     route(
+        "/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.MachineLearning/commitmentPlans/{name}",
+        Manage,
+        &[
+            (PUT, PutPlan),
+            (GET, GetPlan),
+            (PATCH, PatchPlan),
+            (DELETE, DeletePlan),
+        ],
+    ),
+    route(
+        "/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.MachineLearning/commitmentPlans/{name}/commitmentAssociations",
+        Manage,
+        &[(GET, ListPlanAssociations)],
+    ),
+    route(
+        "/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.MachineLearning/commitmentPlans/{name}/commitmentAssociations/{association}",
+        Manage,
+        &[(GET, GetPlanAssociation)],
+    ),
+    route(
+        "/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.MachineLearning/commitmentPlans/{name}/commitmentAssociations/{association}/move",
+        Manage,
+        &[(POST, MovePlanAssociation)],
+    ),
+    route(
+        "/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.MachineLearning/commitmentPlans/{name}/usageHistory",
+        Manage,
+        &[(GET, ListPlanUsage)],
+    ),
+    route(
+        "/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.MachineLearning/commitmentPlans",
+        Manage,
+        &[(GET, ListPlansOfGroup)],
+    ),
+    route(
+        "/subscriptions/{subscription}/providers/Microsoft.MachineLearning/commitmentPlans",
+        Manage,
+        &[(GET, ListPlansOfSubscription)],
+    ),
+    route(
+        "/subscriptions/{subscription}/providers/Microsoft.MachineLearning/skus",
+        Manage,
+        &[(GET, ListPlanSkus)],
+    ),
+    route(
+        "/providers/Microsoft.MachineLearning/operations",
+        Manage,
+        &[(GET, ListOperations)],
+    ),
+    route(
+        "/subscriptions/{subscription}/providers/Microsoft.MachineLearning",
+        Manage,
+        &[(GET, GetProvider)],
+    ),
+    route("/umpire/v1/usage", Admin, &[(GET, GetUsage)]),
+    route(
         "/umpire/v1/blobs/{sha256}",
         Admin,
         &[(PUT, PutBlob), (GET, HasBlob)],

@@ -159,6 +159,10 @@ impl Inner {
             definition,
             secrets,
             resources,
+            plan: package
+                .commitment_plan
+                .as_deref()
+                .and_then(store::plan_name),
         };
         Ok(Checked {
             turn,

@@ -10,16 +10,19 @@ mod deploy;
 mod diagnostics;
 mod endpoints;
 mod groups;
+mod history;
 mod in_progress;
 mod json;
 mod location;
 mod names;
 mod nodes;
+mod plans;
 mod reference;
 mod resources;
 mod sign_in;
 mod source;
 mod tokens;
+mod usage;
 mod view;
 mod workspaces;
 
@@ -46,6 +49,10 @@ pub use deploy::Deployed;
 pub use endpoints::{EndpointChange, EndpointView};
 pub use groups::{GroupPath, GroupView, ModuleView, PackageView, PublishedView, status_name};
 pub use nodes::{ContainerView, NodeState, NodeView};
+pub use plans::{
+    AssociationView, PLAN_SKUS, PlanDay, PlanPage, PlanSku, PlanVersion, PlanView, Quantities,
+    REFILL_DAYS,
+};
 pub use resources::{Refreshed, ResourceView};
 pub use source::StoredRevisions;
 pub use store::{Role, Scope};

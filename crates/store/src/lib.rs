@@ -19,6 +19,7 @@ mod migrations;
 mod names;
 mod node;
 mod operator;
+mod plans;
 mod revisions;
 mod rotation;
 mod rows;
@@ -26,6 +27,7 @@ mod seal;
 mod services;
 mod sharded;
 mod tokens;
+mod usage;
 mod workspaces;
 
 use std::path::{Path, PathBuf};
@@ -51,10 +53,12 @@ pub use id::{Id, Sha256};
 pub use ledger::Ledger;
 pub use lists::Within;
 pub use names::{NameKey, ResourceName, Subscription, folded};
+pub use plans::{ASSOCIATIONS, Association, Plan, PlanTerm, PlanWrite, plan_name};
 pub use revisions::{AuditLine, Revision, RevisionSummary};
 pub use seal::{KeyDigest, Sealer, base64, random_key, random_token};
 pub use services::{KEPT_REVISIONS, ServiceWrite, WhichKey};
 pub use tokens::{NewToken, TOKEN_PREFIX, Token};
+pub use usage::{Counter, Meter, PlanUsage, UsageLine, Used, day_of};
 pub use workspaces::{Sku, WorkspaceWrite};
 
 use lock::Lock;
@@ -97,6 +101,8 @@ pub struct Store {
     pub blobs: Blobs,
     /// Seals secrets and digests keys.
     pub sealer: Arc<Sealer>,
+    /// Counts what endpoints are used.
+    pub meter: Meter,
     /// The id of this node: of the data directory, as long as it stands.
     pub node: Id,
     master_key: PathBuf,
@@ -183,6 +189,7 @@ impl Store {
             master_key,
             rotating: tokio::sync::Mutex::default(),
             sealer,
+            meter: Meter::default(),
             node,
             operator,
             blob_grace: options.blob_grace,

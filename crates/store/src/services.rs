@@ -9,6 +9,7 @@ use rusqlite::{Connection, ErrorCode, OptionalExtension as _, params};
 use crate::directory::{DEFAULT_ENDPOINT, Entry};
 use crate::ledger::{Change, Failure, Ledger};
 use crate::names::ResourceName;
+use crate::plans::associate;
 use crate::rows::{id_at, number_at, time_at};
 use crate::seal::{KeyDigest, random_key};
 use crate::{Actor, Id, Sha256};
@@ -48,6 +49,9 @@ pub struct ServiceWrite {
     pub secrets: Option<Vec<u8>>,
     /// The blob of each resource asset.
     pub resources: Vec<(String, Sha256)>,
+    /// The commitment plan that the use of a fresh service counts against. An existing service
+    /// keeps its own.
+    pub plan: Option<ResourceName>,
 }
 
 /// Which of an endpoint's two keys.
@@ -81,7 +85,8 @@ impl Ledger {
     ///
     /// # Errors
     /// `Conflict` when the name is taken, the service changed since the writer looked, or it is
-    /// read-only; `NotFound.WorkspaceNotFound`; `InternalError.FailedStoringWebService`, which
+    /// read-only; `NotFound.WorkspaceNotFound`; `NotFound.ResourceNotFound` for a commitment plan
+    /// that should be here; `InternalError.FailedStoringWebService`, which
     /// leaves everything as it was.
     pub async fn put_service(
         &self,
@@ -377,6 +382,9 @@ pub(crate) fn put_service(
                     }
                     _ => e.into(),
                 })?;
+            if let Some(plan) = &write.plan {
+                associate(change, write.service, plan)?;
+            }
             change.touch(write.service);
         }
         Some(expected) => {

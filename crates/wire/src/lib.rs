@@ -4,6 +4,8 @@
 //! and absent ones are left out on the way out.
 
 pub mod arm_2017_01_01;
+pub mod arm_plans;
+pub mod arm_provider;
 pub mod arm_workspaces;
 pub mod classic;
 pub mod error;

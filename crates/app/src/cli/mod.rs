@@ -17,6 +17,7 @@ mod secrets;
 mod serve;
 mod services;
 mod token;
+mod usage;
 mod workspace;
 
 use std::ffi::OsString;
@@ -118,6 +119,8 @@ enum Command {
     Secrets(secrets::Secrets),
     /// List or change the settings that servers share
     Limits(limits::Limits),
+    /// Show what the endpoints are used, day by day
+    Usage(usage::Usage),
     /// Print every setting with its value and where it comes from
     Config(config::Config),
     /// List or explain the codes of failures
@@ -159,6 +162,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Audit(command) => command.run(common),
         Command::Secrets(command) => command.run(common),
         Command::Limits(command) => command.run(common),
+        Command::Usage(command) => command.run(common),
         Command::Config(command) => command.run(common),
         Command::Errors(command) => command.run(),
         Command::Completions(command) => command.run(),
