@@ -13,7 +13,7 @@ use rusqlite::{Connection, OpenFlags, params};
 
 use crate::ledger::{Change, Failure};
 use crate::services::{WhichKey, audit, secrets_context};
-use crate::{Actor, Id, Sealer, Store, files, rows, seal, workspaces};
+use crate::{Actor, Id, Sealer, Store, files, groups, rows, seal, workspaces};
 
 /// A column of sealed values.
 struct Sealed {
@@ -49,6 +49,11 @@ const SEALED: &[Sealed] = &[
         table: "workspaces",
         column: "secondary_sealed",
         context: |id| workspaces::context(id, WhichKey::Secondary),
+    },
+    Sealed {
+        table: "model_packages",
+        column: "document",
+        context: groups::document_context,
     },
 ];
 

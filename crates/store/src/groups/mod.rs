@@ -15,6 +15,7 @@ use crate::seal::KeyDigest;
 use crate::services::{ServiceWrite, audit, conflict, put_service, subject_of};
 use crate::{Actor, Id};
 
+pub(crate) use packages::document_context;
 pub use packages::{
     ModelPackageRecord, ModelPackageSummary, ModelPackageWrite, PackageResource, PackageStatus,
     ResourceKind, StoredResource,

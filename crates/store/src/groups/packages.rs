@@ -127,7 +127,7 @@ pub struct ModelPackageRecord {
 }
 
 /// What a sealed package is bound to.
-fn document_context(id: Id) -> String {
+pub(crate) fn document_context(id: Id) -> String {
     format!("model package {id}")
 }
 
