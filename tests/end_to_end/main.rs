@@ -12,7 +12,5 @@ mod help;
 mod identities;
 mod life;
 mod operations;
-mod plans;
 mod requests;
-mod studio;
 mod workspaces;

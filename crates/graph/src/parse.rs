@@ -125,7 +125,7 @@ fn properties(p: &Members<'_>) -> Parsed<Package> {
     })
 }
 
-pub(crate) fn check_count(count: usize, most: usize, place: &Place<'_>, what: &str) -> Parsed<()> {
+fn check_count(count: usize, most: usize, place: &Place<'_>, what: &str) -> Parsed<()> {
     if count > most {
         return Err(place.wrong(format_args!(
             "has {count} {what}; at most {most} are allowed"
@@ -134,7 +134,7 @@ pub(crate) fn check_count(count: usize, most: usize, place: &Place<'_>, what: &s
     Ok(())
 }
 
-pub(crate) fn check_name(name: &str, place: &Place<'_>) -> Parsed<()> {
+fn check_name(name: &str, place: &Place<'_>) -> Parsed<()> {
     if name.is_empty() {
         return Err(place.wrong("a name must not be empty"));
     }

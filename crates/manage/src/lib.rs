@@ -4,25 +4,23 @@
 //! calls it, and shapes the replies from [`ServiceView`].
 
 mod access;
-mod classic;
 mod definition;
 mod deploy;
 mod diagnostics;
-mod endpoints;
-mod groups;
-mod history;
+mod download;
 mod in_progress;
 mod json;
 mod location;
 mod names;
 mod nodes;
-mod plans;
-mod reference;
-mod resources;
+mod operations;
+mod patch;
+mod payload;
+mod resource;
+mod secrets;
 mod sign_in;
 mod source;
 mod tokens;
-mod usage;
 mod view;
 mod workspaces;
 
@@ -43,17 +41,11 @@ use store::{
 use telemetry::{NoteLevel, Telemetry};
 
 pub use access::{Principal, Target};
-pub use classic::{ClassicService, ServicePath, WorkspacePath};
 pub use definition::ApiVersion;
 pub use deploy::Deployed;
-pub use endpoints::{EndpointChange, EndpointView};
-pub use groups::{GroupPath, GroupView, ModuleView, PackageView, PublishedView, status_name};
 pub use nodes::{ContainerView, NodeState, NodeView};
-pub use plans::{
-    AssociationView, PLAN_SKUS, PlanDay, PlanPage, PlanSku, PlanVersion, PlanView, Quantities,
-    REFILL_DAYS,
-};
-pub use resources::{Refreshed, ResourceView};
+pub use operations::{Accepted, OperationView};
+pub use resource::{ProvisioningState, Resource, ResourcePage};
 pub use source::StoredRevisions;
 pub use store::{Role, Scope};
 pub use tokens::TokenRequest;
@@ -125,6 +117,7 @@ struct Inner {
     /// Replaced whole when the settings are read again.
     options: ArcSwap<Options>,
     in_progress: Arc<InProgress>,
+    running: operations::Running,
     started: Instant,
 }
 
@@ -155,6 +148,7 @@ impl Manager {
                 telemetry,
                 options: ArcSwap::from_pointee(options),
                 in_progress: Arc::default(),
+                running: operations::Running::default(),
                 started: Instant::now(),
             }),
         }

@@ -6,7 +6,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use faults::Fault;
-use store::{Counter, Directory, Entry, Id, Meter};
+use store::{Directory, Entry, Id};
 use telemetry::{CallGuard, EndpointMetrics, Telemetry};
 
 /// How long a throttled caller is told to wait: a slot comes free as soon as any call ends.
@@ -19,14 +19,9 @@ pub(crate) struct Gate {
     under_way: AtomicU32,
     label: Box<str>,
     metrics: Arc<EndpointMetrics>,
-    used: Arc<Counter>,
 }
 
 impl Gate {
-    pub(crate) fn used(&self) -> &Counter {
-        &self.used
-    }
-
     pub(crate) fn label(&self) -> &str {
         &self.label
     }
@@ -74,7 +69,6 @@ impl Gates {
         entry: &Entry,
         directory: &Directory,
         telemetry: &Telemetry,
-        meter: &Meter,
     ) -> Arc<Gate> {
         {
             let gates = self
@@ -102,7 +96,6 @@ impl Gates {
                 Arc::new(Gate {
                     under_way: AtomicU32::new(0),
                     metrics: telemetry.endpoint(entry.endpoint.0, &label),
-                    used: meter.counter(entry.endpoint, &label),
                     label: label.into(),
                 })
             })
