@@ -15,6 +15,7 @@ mod lookups;
 mod operations;
 mod parameters;
 mod stored;
+mod studio;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -109,10 +110,21 @@ provocations! {
     "ServiceUnavailable.TooManyHostsBeingInitializedPerModel" => containers::too_many_hosts_per_model;
     "GatewayTimeout.BackendInitializationTimeout" => containers::backend_initialization_timeout;
     "GatewayTimeout.BackendScoreTimeout" => containers::backend_score_timeout;
+    "BadArgument.BlobNameTooLong" => studio::blob_name_too_long;
+    "BadArgument.ExpiryTimeInThePast" => studio::expiry_time_in_the_past;
+    "BadArgument.IncompleteSettings" => studio::incomplete_settings;
+    "BadArgument.InvalidBlobConnectionString" => studio::invalid_blob_connection_string;
+    "BadArgument.MissingModelPackage" => studio::missing_model_package;
+    "BadArgument.MissingWebServiceGroupId" => studio::missing_web_service_group_id;
+    "BadArgument.ModelConfigurationInvalid" => studio::model_configuration_invalid;
+    "BadArgument.ModelPackageIdInvalid" => studio::model_package_id_invalid;
+    "BadArgument.WebServiceConcurrentRequestRequirementInvalid" => studio::concurrent_request_requirement_invalid;
+    "NotFound.ModelPackageNotFound" => studio::model_package_not_found;
+    "InternalError.WebServiceGroupNotFound" => studio::web_service_group_not_found;
 }
 
 /// How long `pending.txt` may be. Lower it with every name that leaves the list.
-const MOST_PENDING: usize = 43;
+const MOST_PENDING: usize = 32;
 
 /// The root of the repository.
 fn root() -> PathBuf {

@@ -5,7 +5,8 @@ use std::process::{Command, Output};
 
 use serde_json::{Value, json};
 
-use crate::support::{Server, one_x};
+use crate::support::tls::Authority;
+use crate::support::{Server, Setup, one_x};
 
 fn root() -> PathBuf {
     std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -87,4 +88,51 @@ fn the_published_python_client_works() {
         String::from_utf8_lossy(&output.stdout),
         String::from_utf8_lossy(&output.stderr)
     );
+}
+
+/// Runs a script of `tests/clients` under Node.js with the published packages, against a server
+/// with TLS: most of them refuse to send a token without. The arguments are models; says so and
+/// does nothing where the packages are not installed.
+fn run_published(script: &str, models: &[&[u8]]) {
+    let modules = root().join("target/client-node/node_modules");
+    if !modules.exists() {
+        println!(
+            "skipped: no packages of tests/clients/node ({})",
+            modules.display()
+        );
+        return;
+    }
+    let authority = Authority::new();
+    let server = Setup::default().config(&authority.settings()).start();
+    // A program of a user's own: its packages stand beside it.
+    let folder = tempfile::tempdir().expect("a folder");
+    std::os::unix::fs::symlink(&modules, folder.path().join("node_modules")).expect("a link");
+    for name in [script, "common.mjs"] {
+        let from = root().join("tests/clients").join(name);
+        std::fs::copy(from, folder.path().join(name)).expect("the script");
+    }
+    let mut command = Command::new("node");
+    command.arg(script).current_dir(folder.path());
+    for (i, model) in models.iter().enumerate() {
+        let name = format!("model-{i}.onnx");
+        std::fs::write(folder.path().join(&name), model).expect("a model");
+        command.arg(name);
+    }
+    let output = command
+        .env("UMPIRE_URL", format!("https://{}", server.address))
+        .env("UMPIRE_TOKEN", server.token())
+        .env("NODE_EXTRA_CA_CERTS", authority.certificate())
+        .output()
+        .expect("node");
+    assert!(
+        output.status.success(),
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
+#[test]
+fn the_published_workspaces_client_works() {
+    run_published("workspaces.mjs", &[]);
 }

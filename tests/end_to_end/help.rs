@@ -118,10 +118,12 @@ fn run_as_pasted(language: &str, program: &str) -> Option<Output> {
     }
 }
 
+const LANGUAGES: [&str; 5] = ["curl", "python", "javascript", "csharp", "r"];
+
 /// Every program of a page, with the key in its place, answers 200 and `contains`.
 #[track_caller]
 fn all_programs_answer(html: &str, key: &str, contains: &[&str]) {
-    for language in ["curl", "python", "javascript", "csharp", "r"] {
+    for language in LANGUAGES {
         let program = sample(html, language);
         assert_eq!(program.matches("YOUR_API_KEY").count(), 1, "{program}");
         let program = program.replace("YOUR_API_KEY", key);
@@ -355,6 +357,86 @@ fn the_samples_run_as_they_are_pasted() {
     );
 }
 
+/// Makes a further endpoint of a service; what the reply says of it.
+#[track_caller]
+fn further_endpoint(server: &Server, service: &Service, name: &str, body: &Value) -> Value {
+    let path = format!(
+        "/workspaces/{}/webservices/{}/endpoints/{name}",
+        service.workspace, service.service
+    );
+    let reply = Request::new("PUT", &path)
+        .header("Host", &server.address.to_string())
+        .bearer(&server.token())
+        .json(body)
+        .send(server.address);
+    assert_eq!(reply.status, 201, "{}", reply.text());
+    reply.json()
+}
+
+#[test]
+fn the_update_samples_run_as_they_are_pasted() {
+    let server = Server::start();
+    let service = with_rows(&server);
+    // The page of the default endpoint shows how another is made, and nothing that fails.
+    let html = page(&server, &format!("{}/update", location(&service))).text();
+    assert!(!html.contains("id=\"samples\""), "{html}");
+    let body: Value = serde_json::from_str(&pre(&html, "<pre id=\"make-endpoint\"")).unwrap();
+    let endpoint = further_endpoint(&server, &service, "retrained", &body);
+    let text = |name: &str| endpoint[name].as_str().expect(name).to_owned();
+    let help = text("HelpLocation").replace(&format!("http://{}", server.address), "");
+    let html = page(&server, &format!("{help}/update")).text();
+    let request: Value = serde_json::from_str(&pre(&html, "id=\"requestSummary\"")).unwrap();
+    assert_eq!(request["Resources"][0]["Name"], "Test [trained model]");
+    for (i, language) in LANGUAGES.iter().enumerate() {
+        let coefficient = (i + 3) as f32;
+        let model = server.upload(&onnx::linear(&[coefficient], 1.0));
+        let hash = model.trim_start_matches("umpire:sha256:");
+        let program = sample(&html, language)
+            .replace("YOUR_API_KEY", &text("PrimaryKey"))
+            .replace(
+                "https://ACCOUNT.blob.core.windows.net/",
+                &format!("http://{}/", server.address),
+            )
+            .replace(
+                "CONTAINER/NEW_MODEL.onnx",
+                &format!("umpire/v1/blobs/{hash}"),
+            )
+            .replace("?YOUR_SAS_TOKEN", "");
+        let Some(output) = run_as_pasted(language, &program) else {
+            continue;
+        };
+        let report = format!("{program}\n{output:?}");
+        assert!(output.status.success(), "{report}");
+        let updated = Service {
+            endpoint: text("HelpLocation").rsplit('/').next().unwrap().to_owned(),
+            primary: text("PrimaryKey"),
+            ..service.clone()
+        };
+        let scored = updated.score_x(10.0).json();
+        let label = &scored["Results"]["output1"]["value"]["Values"][0][1];
+        assert_eq!(*label, (coefficient * 10.0 + 1.0).to_string(), "{report}");
+    }
+    // The default endpoint goes on as it was.
+    let scored = service.score_x(10.0).json();
+    assert_eq!(scored["Results"]["output1"]["value"]["Values"][0][1], "21");
+}
+
+#[test]
+fn an_endpoint_shows_its_own_description_and_may_keep_samples_back() {
+    let server = Server::start();
+    let service = with_rows(&server);
+    let body = json!({"Description": "For the night shift.", "SampleDataEnabled": false});
+    let endpoint = further_endpoint(&server, &service, "night", &body);
+    let help = endpoint["HelpLocation"].as_str().expect("a location");
+    let help = help.replace(&format!("http://{}", server.address), "");
+    let html = page(&server, &format!("{help}/score")).text();
+    assert!(html.contains("<p>For the night shift.</p>"), "{html}");
+    assert!(!html.contains("20.25"), "{html}");
+    assert!(html.contains("<code>night</code>"));
+    let key = endpoint["SecondaryKey"].as_str().expect("a key");
+    all_programs_answer(&html, key, &["Scored Labels"]);
+}
+
 #[test]
 fn a_browser_is_content() {
     let browser = ["chromium", "chromium-browser", "google-chrome"];
@@ -368,13 +450,17 @@ fn a_browser_is_content() {
     };
     let server = Server::start();
     let service = with_rows(&server);
-    let pages = ["", "/score", "/jobs", "/update"];
+    let location = location(&service);
+    further_endpoint(&server, &service, "retrained", &json!({}));
+    let other = location.replace(&service.endpoint, "retrained");
+    let pages = ["", "/score", "/jobs", "/update"].map(|page| format!("{location}{page}"));
+    let pages = pages.into_iter().chain([format!("{other}/update")]);
     let mut command = Command::new(node);
     command
         .arg(root().join("tests/clients/browser.mjs"))
         .arg(browser);
     let output = command
-        .args(pages.map(|p| format!("http://{}{}{p}", server.address, location(&service))))
+        .args(pages.map(|page| format!("http://{}{page}", server.address)))
         .output()
         .expect("it runs");
     assert!(

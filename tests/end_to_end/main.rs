@@ -12,5 +12,7 @@ mod help;
 mod identities;
 mod life;
 mod operations;
+mod plans;
 mod requests;
+mod studio;
 mod workspaces;

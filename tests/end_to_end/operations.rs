@@ -306,3 +306,79 @@ fn a_hang_up_shows_a_new_certificate() {
     connect(&server, &second).expect("the certificate stays");
     alive(&mut after).expect("the connection goes on");
 }
+
+/// A command of the binary against a server; its standard output.
+fn umpire(server: &Server, arguments: &[&str]) -> std::process::Output {
+    crate::support::command()
+        .args(arguments)
+        .arg("--data")
+        .arg(server.data())
+        .stdin(std::process::Stdio::null())
+        .output()
+        .expect("the program runs")
+}
+
+#[track_caller]
+fn succeeds(output: &std::process::Output) -> String {
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{text}{errors}");
+    text
+}
+
+/// The master key is changed while the server is killed at any moment: keys, secrets and the
+/// operator's token open afterwards, whichever key it is.
+#[test]
+fn a_kill_in_the_middle_of_a_change_of_the_master_key_loses_nothing() {
+    let rounds = if std::env::var_os("UMPIRE_TEST_FULL").is_some() {
+        40
+    } else {
+        6
+    };
+    let mut server = Server::start();
+    let service = server.deploy_linear("linear");
+    let token = server.token();
+    for round in 0..rounds {
+        let delay = Duration::from_micros(300 + 1700 * round);
+        std::thread::scope(|scope| {
+            let (token, address) = (&token, server.address);
+            scope.spawn(move || {
+                // Answered or not: both are right.
+                let _ = Request::new("POST", "/umpire/v1/secrets/rotate")
+                    .bearer(token)
+                    .try_send(address);
+            });
+            std::thread::sleep(delay);
+            server.end(libc::SIGKILL);
+        });
+        server.start_again();
+        let after = server.service("linear");
+        assert_eq!(
+            (&after.primary, &after.secondary),
+            (&service.primary, &service.secondary),
+            "round {round}"
+        );
+        assert_eq!(after.score_x(1.0).status, 200);
+        assert!(!server.data().join("secrets/master.key.next").exists());
+    }
+    let key = |server: &Server| std::fs::read(server.data().join("secrets/master.key")).unwrap();
+    let before = key(&server);
+    let told = succeeds(&umpire(&server, &["secrets", "rotate"]));
+    assert!(told.contains("master.key.until-"), "{told}");
+    assert_ne!(key(&server), before);
+    let refused = umpire(&server, &["secrets", "rotate", "--offline"]);
+    assert!(!refused.status.success(), "the server holds the directory");
+
+    let before = key(&server);
+    server.end(libc::SIGTERM);
+    succeeds(&umpire(&server, &["secrets", "rotate", "--offline"]));
+    assert_ne!(key(&server), before);
+    server.start_again();
+    let after = server.service("linear");
+    assert_eq!(after.primary, service.primary);
+    let rotated = umpire(&server, &["keys", "rotate", "linear", "--which", "primary"]);
+    assert!(!succeeds(&rotated).contains(&service.primary));
+    assert_eq!(after.score_x(1.0).status, 401, "that key is another now");
+    let shown = succeeds(&umpire(&server, &["keys", "linear"]));
+    assert!(shown.contains(&service.secondary), "{shown}");
+}

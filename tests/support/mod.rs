@@ -9,6 +9,8 @@ pub mod http;
 pub mod onnx;
 pub mod packages;
 pub mod spec;
+pub mod studio;
+pub mod tls;
 
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader};
@@ -260,35 +262,13 @@ impl Server {
         )
     }
 
-    /// PUTs a definition and returns what that came to: the service, or the failure, whether it
-    /// was told at once or after the definition had been accepted.
+    /// PUTs a definition and returns the answer.
     #[track_caller]
     pub fn put(&self, name: &str, definition: &Value) -> Reply {
-        let reply = Request::new("PUT", &self.arm_path(name))
+        Request::new("PUT", &self.arm_path(name))
             .bearer(&self.token())
             .json(definition)
-            .send(self.address);
-        self.outcome(reply)
-    }
-
-    /// Follows the operation that a reply announces to its end, where it announces one.
-    #[track_caller]
-    pub fn outcome(&self, reply: Reply) -> Reply {
-        let Some(status) = reply.header("Azure-AsyncOperation") else {
-            return reply;
-        };
-        let path = &status[status.find("/subscriptions/").expect("a path")..];
-        let path = path.replace("/operationsStatus/", "/operationresults/");
-        let mut last = None;
-        until("the operation ends", || {
-            let reply = Request::new("GET", &path)
-                .bearer(&self.token())
-                .send(self.address);
-            let ended = reply.status != 202;
-            last = Some(reply);
-            ended
-        });
-        last.expect("a reply")
+            .send(self.address)
     }
 
     /// Deploys a definition that must be accepted.

@@ -107,3 +107,41 @@ pub fn pass_through(columns: &[&str]) -> Value {
         }
     })
 }
+
+/// The regression of [`regression`] as a model package of the Studio API.
+pub fn model_package(model: &str, columns: &[&str]) -> Value {
+    let mut outputs = columns.to_vec();
+    outputs.push("Scored Labels");
+    let described: Vec<Value> = outputs
+        .iter()
+        .map(|name| json!({"Name": name, "Type": "Double"}))
+        .collect();
+    json!({
+        "StatusCode": "InTesting",
+        "Workflow": {
+            "ModuleNodes": [{
+                "Id": "-17",
+                "ModuleId": "506153734175476c4f62416c57734963.401b4f92e7244d5abe81d5b0ff9bdb33.v1-default-1751",
+                "ModuleParameters": [
+                    {"Name": "Append score columns to output", "Value": "True", "ValueType": "Literal"}
+                ],
+                "InputPortsInternal": [
+                    {"DataSourceId": null, "TrainedModelId": model, "TransformModuleId": null,
+                     "Name": "Trained model", "NodeId": "-17"},
+                    {"DataSourceId": null, "TrainedModelId": null, "TransformModuleId": null,
+                     "Name": "Dataset", "NodeId": "-17"}
+                ],
+                "OutputPortsInternal": [{"Name": "Scored dataset", "NodeId": "-17"}]
+            }],
+            "EdgesInternal": [],
+            "SerializedClientData": "<?xml version='1.0' encoding='utf-16'?><DataV1/>"
+        },
+        "Inputs": [{"GraphModuleNodeId": "-17", "PortName": "Dataset", "Name": "input1",
+                    "Schema": doubles(columns)}],
+        "Outputs": [{"GraphModuleNodeId": "-17", "PortName": "Scored dataset", "Name": "output1",
+                     "Schema": doubles(&outputs), "OutputType": "Dataset"}],
+        "OutputsMetadata": described,
+        "Parameters": [],
+        "UpdatableInputs": []
+    })
+}

@@ -13,9 +13,9 @@ use ureq::{Agent, Body, SendBody};
 use wire::arm_2017_01_01::{WebService, WebServiceKeys};
 use wire::umpire_v1::{
     AuditList, BlobStored, ConfigurationChange, ContainerList, LimitList, LogList, NodeList,
-    NodeView, RevisionList, RollbackRequest, RotateRequest, RotateTokenRequest, ServiceList,
-    ServiceView, TokenList, TokenMade, TokenRequest, WhichKey, WorkspaceList, WorkspaceTokens,
-    WorkspaceView,
+    NodeView, RevisionList, RollbackRequest, RotateRequest, RotateTokenRequest, SecretsRotated,
+    ServiceList, ServiceView, TokenList, TokenMade, TokenRequest, UsageList, WhichKey,
+    WorkspaceList, WorkspaceTokens, WorkspaceView,
 };
 
 use crate::config::Settings;
@@ -31,11 +31,6 @@ pub(crate) const CERTIFICATE_FILE: &str = "tls/self-signed.pem";
 pub(crate) const CERTIFICATE_KEY_FILE: &str = "tls/self-signed.key";
 /// The largest reply that is read.
 const REPLY_BYTES: u64 = 1 << 30;
-
-/// The pause before an operation is asked about again; each further one is twice as long.
-const FIRST_PAUSE: Duration = Duration::from_millis(10);
-/// The longest pause.
-const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// How a server is to be reached, beyond the settings.
 #[derive(Debug, Clone, Default)]
@@ -174,29 +169,7 @@ impl Client {
         path: &ServicePath,
         resource: &Value,
     ) -> Result<WebService, Failure> {
-        let reply = self.send(Method::PUT, &arm_path(path, ""), Some(resource))?;
-        let operation = reply
-            .headers()
-            .get("azure-asyncoperation")
-            .and_then(|url| url.to_str().ok())
-            .and_then(result_path);
-        match operation {
-            Some(path) => self.wait_for(&path),
-            None => self.json(reply),
-        }
-    }
-
-    /// Asks what an operation came to until it has come to something.
-    fn wait_for<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
-        let mut pause = FIRST_PAUSE;
-        loop {
-            let reply = self.send(Method::GET, path, None)?;
-            if reply.status().as_u16() != 202 {
-                return self.json(reply);
-            }
-            std::thread::sleep(pause);
-            pause = (pause * 2).min(LONGEST_PAUSE);
-        }
+        self.call(Method::PUT, &arm_path(path, ""), Some(resource))
     }
 
     /// All services.
@@ -256,6 +229,11 @@ impl Client {
     /// Changes some of them.
     pub(crate) fn set_limits(&self, changes: &Value) -> Result<ConfigurationChange, Failure> {
         self.call(Method::PUT, "/umpire/v1/limits", Some(changes))
+    }
+
+    /// Changes the master key.
+    pub(crate) fn rotate_secrets(&self) -> Result<SecretsRotated, Failure> {
+        self.call(Method::POST, "/umpire/v1/secrets/rotate", None)
     }
 
     /// The nodes.
@@ -338,6 +316,18 @@ impl Client {
     pub(crate) fn audit(&self, limit: u32, before: Option<u64>) -> Result<AuditList, Failure> {
         let before = before.map_or(String::new(), |number| format!("&before={number}"));
         let path = format!("/umpire/v1/audit?limit={limit}{before}");
+        self.call(Method::GET, &path, None)
+    }
+
+    /// What the endpoints are used; dates as `2026-11-30`.
+    pub(crate) fn usage(&self, from: Option<&str>, to: Option<&str>) -> Result<UsageList, Failure> {
+        let mut query = Vec::new();
+        for (name, date) in [("from", from), ("to", to)] {
+            if let Some(date) = date {
+                query.push(format!("{name}={}", encoded(date)));
+            }
+        }
+        let path = format!("/umpire/v1/usage?{}", query.join("&"));
         self.call(Method::GET, &path, None)
     }
 
@@ -433,14 +423,6 @@ fn encoded(text: &str) -> String {
     out
 }
 
-/// Where an operation's result is, by where its status is: a path on the server that was called,
-/// whatever name it goes by itself.
-fn result_path(status_url: &str) -> Option<String> {
-    let (_, rest) = status_url.split_once("://")?;
-    let path = rest.get(rest.find("/subscriptions/")?..)?;
-    Some(path.replacen("/operationsStatus/", "/operationresults/", 1))
-}
-
 fn service_path(name: &str, rest: &str) -> String {
     format!("/umpire/v1/services/{}{rest}", encoded(name))
 }
@@ -461,16 +443,6 @@ fn arm_path(path: &ServicePath, rest: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn an_operations_result_is_found_by_its_status() {
-        let status = "https://outer/base/subscriptions/s/providers/M/locations/l/operationsStatus/1?api-version=2";
-        assert_eq!(
-            result_path(status).as_deref(),
-            Some("/subscriptions/s/providers/M/locations/l/operationresults/1?api-version=2")
-        );
-        assert_eq!(result_path("nothing"), None);
-    }
 
     #[test]
     fn names_are_encoded_as_one_path_word() {

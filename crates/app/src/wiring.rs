@@ -21,6 +21,8 @@ use crate::{options, term};
 
 /// How often blobs that nothing names are looked for.
 const SWEEP: Duration = Duration::from_secs(3600);
+/// How often what endpoints are used is written down: what a crash may lose of it.
+const USAGE: Duration = Duration::from_secs(60);
 /// How long the log may take to be written at the end.
 const LOG_FLUSH: Duration = Duration::from_secs(2);
 /// The lag between not ready and not accepting: long enough for a load balancer's next look to
@@ -53,6 +55,16 @@ async fn sweep(manager: manage::Manager) {
             }
             Ok(_) => {}
             Err(fault) => tracing::warn!(cause = fault.cause(), "blobs could not be swept"),
+        }
+    }
+}
+
+/// Writes down what endpoints are used, now and then.
+async fn write_usage(manager: manage::Manager) {
+    loop {
+        tokio::time::sleep(USAGE).await;
+        if let Err(fault) = manager.write_usage().await {
+            tracing::warn!(cause = fault.cause(), "the usage could not be written down");
         }
     }
 }
@@ -246,6 +258,7 @@ impl Server {
         let mut again = Signals::new()?;
         let sweeping = tokio::spawn(sweep(self.manager.clone()));
         let reloading = tokio::spawn(reload(self.live.clone(), hang_up));
+        let metering = tokio::spawn(write_usage(self.manager.clone()));
         let ended = tokio::select! {
             ended = serving => Some(ended),
             () = async { again.next().await; again.next().await } => None,
@@ -256,6 +269,10 @@ impl Server {
         }
         sweeping.abort();
         reloading.abort();
+        metering.abort();
+        if let Err(fault) = self.manager.write_usage().await {
+            tracing::warn!(cause = fault.cause(), "the last usage is lost");
+        }
         drop(self.files);
         self.telemetry.flush(LOG_FLUSH);
         match ended {

@@ -1,10 +1,11 @@
 //! What can be asked of this server, by name, and which function answers it.
 
 use faults::Fault;
+use store::ResourceKind;
 
 use crate::reply::Reply;
 use crate::stack::Call;
-use crate::{admin, arm, health, help, score};
+use crate::{admin, arm, classic, health, help, score, studio};
 
 /// One thing that can be asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,10 +22,6 @@ pub(crate) enum Action {
     HelpUpdate,
     PutWebService,
     GetWebService,
-    PatchWebService,
-    CreateRegionalBlob,
-    GetOperationStatus,
-    GetOperationResult,
     DeleteWebService,
     ListWebServiceKeys,
     ListWebServicesOfGroup,
@@ -46,6 +43,7 @@ pub(crate) enum Action {
     GetConfiguration,
     PutConfiguration,
     ReloadConfiguration,
+    RotateSecrets,
     ListNodes,
     DrainNode,
     ResumeNode,
@@ -67,6 +65,51 @@ pub(crate) enum Action {
     CreateToken,
     RevokeToken,
     ReadAudit,
+    GetStudioWorkspace,
+    ListModules,
+    ListDataSources,
+    ListTrainedModels,
+    ListTransforms,
+    CreateGroup,
+    ListGroups,
+    GetGroup,
+    ChangeGroup,
+    DeleteGroup,
+    CreateModelPackage,
+    ListModelPackages,
+    GetModelPackage,
+    SetModelPackageStatus,
+    DeleteModelPackage,
+    Publish,
+    ListPublished,
+    GetPublished,
+    PutPublished,
+    Unpublish,
+    ExportDefinition,
+    TestPublished,
+    ListClassicServices,
+    GetClassicService,
+    DeleteClassicService,
+    ListEndpoints,
+    GetEndpoint,
+    PutEndpoint,
+    PatchEndpoint,
+    DeleteEndpoint,
+    RefreshEndpoint,
+    PutPlan,
+    GetPlan,
+    PatchPlan,
+    DeletePlan,
+    ListPlansOfGroup,
+    ListPlansOfSubscription,
+    ListPlanAssociations,
+    GetPlanAssociation,
+    MovePlanAssociation,
+    ListPlanUsage,
+    ListPlanSkus,
+    ListOperations,
+    GetProvider,
+    GetUsage,
     Live,
     Ready,
     Metrics,
@@ -92,10 +135,6 @@ impl Action {
             Action::HelpUpdate => Box::pin(help::show(call, help::Topic::Update)).await,
             Action::PutWebService => Box::pin(arm::services::put(call)).await,
             Action::GetWebService => Box::pin(arm::services::get(call)).await,
-            Action::PatchWebService => Box::pin(arm::services::patch(call)).await,
-            Action::CreateRegionalBlob => Box::pin(arm::services::create_regional(call)).await,
-            Action::GetOperationStatus => Box::pin(arm::operations::status(call)).await,
-            Action::GetOperationResult => Box::pin(arm::operations::result(call)).await,
             Action::DeleteWebService => Box::pin(arm::services::delete(call)).await,
             Action::ListWebServiceKeys => Box::pin(arm::services::list_keys(call)).await,
             Action::ListWebServicesOfGroup => Box::pin(arm::services::list_of_group(call)).await,
@@ -119,6 +158,7 @@ impl Action {
             Action::GetConfiguration => Box::pin(admin::configuration::document(call)).await,
             Action::PutConfiguration => Box::pin(admin::configuration::put_document(call)).await,
             Action::ReloadConfiguration => Box::pin(admin::configuration::reload(call)).await,
+            Action::RotateSecrets => Box::pin(admin::nodes::rotate_secrets(call)).await,
             Action::ListNodes => admin::nodes::list(call),
             Action::DrainNode => Box::pin(admin::nodes::set_drained(call, true)).await,
             Action::ResumeNode => Box::pin(admin::nodes::set_drained(call, false)).await,
@@ -140,6 +180,63 @@ impl Action {
             Action::CreateToken => Box::pin(admin::tokens::create(call)).await,
             Action::RevokeToken => Box::pin(admin::tokens::revoke(call)).await,
             Action::ReadAudit => Box::pin(admin::audit::list(call)).await,
+            Action::GetStudioWorkspace => studio::workspace::get(call),
+            Action::ListModules => studio::workspace::modules(call),
+            Action::ListDataSources => {
+                Box::pin(studio::workspace::resources(call, ResourceKind::DataSource)).await
+            }
+            Action::ListTrainedModels => {
+                Box::pin(studio::workspace::resources(
+                    call,
+                    ResourceKind::TrainedModel,
+                ))
+                .await
+            }
+            Action::ListTransforms => {
+                Box::pin(studio::workspace::resources(call, ResourceKind::Transform)).await
+            }
+            Action::CreateGroup => Box::pin(studio::groups::create(call)).await,
+            Action::ListGroups => Box::pin(studio::groups::list(call)).await,
+            Action::GetGroup => Box::pin(studio::groups::get(call)).await,
+            Action::ChangeGroup => Box::pin(studio::groups::change(call)).await,
+            Action::DeleteGroup => Box::pin(studio::groups::delete(call)).await,
+            Action::CreateModelPackage => Box::pin(studio::packages::create(call)).await,
+            Action::ListModelPackages => Box::pin(studio::packages::list(call)).await,
+            Action::GetModelPackage => Box::pin(studio::packages::get(call)).await,
+            Action::SetModelPackageStatus => Box::pin(studio::packages::set_status(call)).await,
+            Action::DeleteModelPackage => Box::pin(studio::packages::delete(call)).await,
+            Action::Publish => Box::pin(studio::services::publish(call)).await,
+            Action::ListPublished => Box::pin(studio::services::list(call)).await,
+            Action::GetPublished => Box::pin(studio::services::get(call)).await,
+            Action::PutPublished => Box::pin(studio::services::put(call)).await,
+            Action::Unpublish => Box::pin(studio::services::delete(call)).await,
+            Action::ExportDefinition => Box::pin(studio::services::definition(call)).await,
+            Action::TestPublished => Box::pin(studio::services::test(call)).await,
+            Action::ListClassicServices => Box::pin(classic::services::list(call)).await,
+            Action::GetClassicService => Box::pin(classic::services::get(call)).await,
+            Action::DeleteClassicService => Box::pin(classic::services::delete(call)).await,
+            Action::ListEndpoints => Box::pin(classic::endpoints::list(call)).await,
+            Action::GetEndpoint => Box::pin(classic::endpoints::get(call)).await,
+            Action::PutEndpoint => Box::pin(classic::endpoints::put(call)).await,
+            Action::PatchEndpoint => Box::pin(classic::endpoints::patch(call)).await,
+            Action::DeleteEndpoint => Box::pin(classic::endpoints::delete(call)).await,
+            Action::RefreshEndpoint => Box::pin(classic::endpoints::refresh(call)).await,
+            Action::PutPlan => Box::pin(arm::plans::put(call)).await,
+            Action::GetPlan => Box::pin(arm::plans::get(call)).await,
+            Action::PatchPlan => Box::pin(arm::plans::patch(call)).await,
+            Action::DeletePlan => Box::pin(arm::plans::delete(call)).await,
+            Action::ListPlansOfGroup => Box::pin(arm::plans::list_of_group(call)).await,
+            Action::ListPlansOfSubscription => {
+                Box::pin(arm::plans::list_of_subscription(call)).await
+            }
+            Action::ListPlanAssociations => Box::pin(arm::plans::list_associations(call)).await,
+            Action::GetPlanAssociation => Box::pin(arm::plans::get_association(call)).await,
+            Action::MovePlanAssociation => Box::pin(arm::plans::move_association(call)).await,
+            Action::ListPlanUsage => Box::pin(arm::plans::usage_history(call)).await,
+            Action::ListPlanSkus => arm::plans::list_skus(call),
+            Action::ListOperations => arm::provider::operations(call),
+            Action::GetProvider => arm::provider::get(call),
+            Action::GetUsage => Box::pin(admin::usage::get(call)).await,
             Action::Live => Ok(health::live()),
             Action::Ready => health::ready(call),
             Action::Metrics => health::metrics(call),

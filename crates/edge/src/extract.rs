@@ -10,6 +10,8 @@ use http::header::{
 
 use crate::reply::CLIENT_REQUEST_ID;
 
+static STUDIO_TOKEN: HeaderName = HeaderName::from_static("x-ms-metaanalytics-authorizationtoken");
+
 /// The longest client request id that is echoed, in bytes.
 const CLIENT_ID_BYTES: usize = 128;
 
@@ -75,6 +77,31 @@ pub(crate) fn rfc3339(time: std::time::SystemTime) -> String {
         .to_string()
 }
 
+/// A day since 1970-01-01 UTC as a date: `2026-11-30`.
+pub(crate) fn date(day: i64) -> String {
+    begin_of_day(day)
+        .split_once('T')
+        .map(|(date, _)| date.to_owned())
+        .unwrap_or_default()
+}
+
+/// The begin of a day since 1970-01-01 UTC as RFC 3339.
+pub(crate) fn begin_of_day(day: i64) -> String {
+    jiff::Timestamp::from_second(day.saturating_mul(24 * 60 * 60))
+        .unwrap_or_default()
+        .to_string()
+}
+
+/// Reads a date of the form `2026-11-30` as a day since 1970-01-01 UTC.
+pub(crate) fn day_of_date(text: &str) -> Option<i64> {
+    // Exactly ten characters, so that nothing else can follow the date.
+    if text.len() != 10 {
+        return None;
+    }
+    let begin: jiff::Timestamp = format!("{text}T00:00:00Z").parse().ok()?;
+    Some(store::day_of(begin))
+}
+
 /// Checks `api-version` against the versions that an operation takes; `required` says whether it
 /// may be absent.
 pub(crate) fn api_version<'v>(
@@ -128,6 +155,13 @@ pub(crate) fn credential(headers: &HeaderMap) -> Option<&str> {
     let (scheme, token) = value.split_once([' ', '\t'])?;
     let token = token.trim_start();
     (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then_some(token)
+}
+
+/// The workspace token of the Studio API, `x-ms-metaanalytics-authorizationtoken`, which some
+/// clients send on every management call.
+pub(crate) fn studio_token(headers: &HeaderMap) -> Option<&str> {
+    let token = text(headers, &STUDIO_TOKEN)?.trim();
+    (!token.is_empty()).then_some(token)
 }
 
 /// The language of failures, by `Accept-Language`.
@@ -212,6 +246,25 @@ mod tests {
         assert_eq!(query(q, "bad").as_deref(), Some("%zz"));
         assert_eq!(query(q, "absent"), None);
         assert_eq!(query(None, "api-version"), None);
+    }
+
+    #[test]
+    fn dates_are_read_and_written() {
+        for text in ["1970-01-01", "2026-11-28", "2024-02-29", "1969-12-31"] {
+            assert_eq!(day_of_date(text).map(date).as_deref(), Some(text));
+        }
+        assert_eq!(day_of_date("1970-01-02"), Some(1));
+        assert_eq!(begin_of_day(1), "1970-01-02T00:00:00Z");
+        for wrong in [
+            "",
+            "2026-13-01",
+            "2026-02-30",
+            "26-11-28",
+            "2026-11-28T",
+            "éééééé",
+        ] {
+            assert_eq!(day_of_date(wrong), None, "{wrong}");
+        }
     }
 
     #[test]

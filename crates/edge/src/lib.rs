@@ -1,7 +1,7 @@
 //! The one HTTP edge: the stack, the extractors, the replies and a folder per API.
 //!
 //! A request comes in through `server` (connections, TLS), passes `stack` (id, route, panic guard,
-//! observation) and is answered by a handler of `score`, `arm`, `admin` or `health`; each parses
+//! observation) and is answered by a handler of `score`, `arm`, `studio`, `admin` or `health`; each parses
 //! what it needs with `extract` and `body`, makes one call into the interior, and wraps the result.
 //! Every failure, of whatever origin, becomes a reply in `reply::of_fault` and nowhere else.
 
@@ -9,6 +9,7 @@ mod action;
 mod admin;
 mod arm;
 mod body;
+mod classic;
 mod configuration;
 mod cors;
 mod extract;
@@ -24,6 +25,7 @@ mod sending;
 mod server;
 mod slowing;
 mod stack;
+mod studio;
 mod tls;
 
 use std::sync::atomic::{AtomicBool, Ordering};

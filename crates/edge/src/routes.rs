@@ -120,7 +120,6 @@ pub(crate) static ROUTES: &[Route] = &[
         &[
             (PUT, PutWebService),
             (GET, GetWebService),
-            (PATCH, PatchWebService),
             (DELETE, DeleteWebService),
         ],
     ),
@@ -129,21 +128,6 @@ pub(crate) static ROUTES: &[Route] = &[
         Manage,
         // Clients of this resource send GET; Resource Manager's own habit is POST.
         &[(GET, ListWebServiceKeys), (POST, ListWebServiceKeys)],
-    ),
-    route(
-        "/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.MachineLearning/webServices/{name}/CreateRegionalBlob",
-        Manage,
-        &[(POST, CreateRegionalBlob)],
-    ),
-    route(
-        "/subscriptions/{subscription}/providers/Microsoft.MachineLearning/locations/{location}/operationsStatus/{id}",
-        Manage,
-        &[(GET, GetOperationStatus)],
-    ),
-    route(
-        "/subscriptions/{subscription}/providers/Microsoft.MachineLearning/locations/{location}/operationresults/{id}",
-        Manage,
-        &[(GET, GetOperationResult)],
     ),
     route(
         "/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.MachineLearning/webServices",
@@ -185,6 +169,62 @@ pub(crate) static ROUTES: &[Route] = &[
         Manage,
         &[(GET, ListArmWorkspacesOfSubscription)],
     ),
+    route(
+        "/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.MachineLearning/commitmentPlans/{name}",
+        Manage,
+        &[
+            (PUT, PutPlan),
+            (GET, GetPlan),
+            (PATCH, PatchPlan),
+            (DELETE, DeletePlan),
+        ],
+    ),
+    route(
+        "/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.MachineLearning/commitmentPlans/{name}/commitmentAssociations",
+        Manage,
+        &[(GET, ListPlanAssociations)],
+    ),
+    route(
+        "/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.MachineLearning/commitmentPlans/{name}/commitmentAssociations/{association}",
+        Manage,
+        &[(GET, GetPlanAssociation)],
+    ),
+    route(
+        "/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.MachineLearning/commitmentPlans/{name}/commitmentAssociations/{association}/move",
+        Manage,
+        &[(POST, MovePlanAssociation)],
+    ),
+    route(
+        "/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.MachineLearning/commitmentPlans/{name}/usageHistory",
+        Manage,
+        &[(GET, ListPlanUsage)],
+    ),
+    route(
+        "/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.MachineLearning/commitmentPlans",
+        Manage,
+        &[(GET, ListPlansOfGroup)],
+    ),
+    route(
+        "/subscriptions/{subscription}/providers/Microsoft.MachineLearning/commitmentPlans",
+        Manage,
+        &[(GET, ListPlansOfSubscription)],
+    ),
+    route(
+        "/subscriptions/{subscription}/providers/Microsoft.MachineLearning/skus",
+        Manage,
+        &[(GET, ListPlanSkus)],
+    ),
+    route(
+        "/providers/Microsoft.MachineLearning/operations",
+        Manage,
+        &[(GET, ListOperations)],
+    ),
+    route(
+        "/subscriptions/{subscription}/providers/Microsoft.MachineLearning",
+        Manage,
+        &[(GET, GetProvider)],
+    ),
+    route("/umpire/v1/usage", Admin, &[(GET, GetUsage)]),
     route(
         "/umpire/v1/blobs/{sha256}",
         Admin,
@@ -242,6 +282,7 @@ pub(crate) static ROUTES: &[Route] = &[
         Admin,
         &[(POST, ReloadConfiguration)],
     ),
+    route("/umpire/v1/secrets/rotate", Admin, &[(POST, RotateSecrets)]),
     route("/umpire/v1/nodes", Admin, &[(GET, ListNodes)]),
     route("/umpire/v1/nodes/{node}/drain", Admin, &[(POST, DrainNode)]),
     route(
@@ -262,6 +303,116 @@ pub(crate) static ROUTES: &[Route] = &[
     ),
     route("/umpire/v1/tokens/{name}", Admin, &[(DELETE, RevokeToken)]),
     route("/umpire/v1/audit", Admin, &[(GET, ReadAudit)]),
+    route(
+        "/api/workspaces/{workspace}",
+        Manage,
+        &[(GET, GetStudioWorkspace)],
+    ),
+    route(
+        "/api/workspaces/{workspace}/modules",
+        Manage,
+        &[(GET, ListModules)],
+    ),
+    route(
+        "/api/workspaces/{workspace}/datasources",
+        Manage,
+        &[(GET, ListDataSources)],
+    ),
+    route(
+        "/api/workspaces/{workspace}/trainedmodels",
+        Manage,
+        &[(GET, ListTrainedModels)],
+    ),
+    route(
+        "/api/workspaces/{workspace}/transformmodules",
+        Manage,
+        &[(GET, ListTransforms)],
+    ),
+    route(
+        "/api/workspaces/{workspace}/webservicegroups",
+        Manage,
+        &[(POST, CreateGroup), (GET, ListGroups)],
+    ),
+    route(
+        "/api/workspaces/{workspace}/webservicegroups/{group}",
+        Manage,
+        &[
+            (GET, GetGroup),
+            (PUT, ChangeGroup),
+            (PATCH, ChangeGroup),
+            (DELETE, DeleteGroup),
+        ],
+    ),
+    route(
+        "/api/workspaces/{workspace}/webservicegroups/{group}/modelpackages",
+        Manage,
+        &[(POST, CreateModelPackage), (GET, ListModelPackages)],
+    ),
+    route(
+        "/api/workspaces/{workspace}/webservicegroups/{group}/modelpackages/{package}",
+        Manage,
+        &[
+            (GET, GetModelPackage),
+            (PUT, SetModelPackageStatus),
+            (PATCH, SetModelPackageStatus),
+            (DELETE, DeleteModelPackage),
+        ],
+    ),
+    route(
+        "/api/workspaces/{workspace}/webservicegroups/{group}/webservices",
+        Manage,
+        &[(POST, Publish), (GET, ListPublished)],
+    ),
+    route(
+        "/api/workspaces/{workspace}/webservicegroups/{group}/webservices/{service}",
+        Manage,
+        &[
+            (GET, GetPublished),
+            (PUT, PutPublished),
+            (DELETE, Unpublish),
+        ],
+    ),
+    route(
+        "/api/workspaces/{workspace}/webservicegroups/{group}/webservices/{service}/webservicedefinition",
+        Manage,
+        &[(GET, ExportDefinition)],
+    ),
+    route(
+        "/api/workspaces/{workspace}/webservicegroups/{group}/webservices/{service}/score",
+        Score,
+        &[(POST, TestPublished)],
+    ),
+    route(
+        "/workspaces/{workspace}/webservices",
+        Manage,
+        // What is of one service is a call whose service's id is empty.
+        &[(GET, ListClassicServices), (DELETE, DeleteClassicService)],
+    ),
+    route(
+        "/workspaces/{workspace}/webservices/{service}",
+        Manage,
+        &[(GET, GetClassicService), (DELETE, DeleteClassicService)],
+    ),
+    route(
+        "/workspaces/{workspace}/webservices/{service}/endpoints",
+        Manage,
+        &[(GET, ListEndpoints)],
+    ),
+    route(
+        "/workspaces/{workspace}/webservices/{service}/endpoints/{endpoint}",
+        Manage,
+        &[
+            (GET, GetEndpoint),
+            (PUT, PutEndpoint),
+            (PATCH, PatchEndpoint),
+            (DELETE, DeleteEndpoint),
+        ],
+    ),
+    route(
+        "/workspaces/{workspace}/webservices/{service}/endpoints/{endpoint}/refresh",
+        Manage,
+        &[(POST, RefreshEndpoint)],
+    ),
     route("/livez", Http, &[(GET, Live)]),
     route("/readyz", Http, &[(GET, Ready)]),
     route("/metrics", Http, &[(GET, Metrics)]),

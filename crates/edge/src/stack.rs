@@ -55,6 +55,12 @@ impl Call<'_> {
         extract::credential(&self.head.headers)
     }
 
+    /// The token of a management call: the bearer token, or that of the Studio API's own header.
+    pub(crate) fn management_credential(&self) -> Option<&str> {
+        self.credential()
+            .or_else(|| extract::studio_token(&self.head.headers))
+    }
+
     /// Who makes this management call.
     pub(crate) fn principal(&self) -> Result<manage::Principal, Fault> {
         self.principal_on(None)
@@ -70,7 +76,7 @@ impl Call<'_> {
             let (gateway, origin) = (self.gateway, self.origin().to_string());
             gateway
                 .manager
-                .authorize_on(endpoint, self.credential(), &origin)
+                .authorize_on(endpoint, self.management_credential(), &origin)
         });
         signed_in.clone()
     }
@@ -86,7 +92,9 @@ impl Call<'_> {
     /// Strangers leave no lines, which could fill the disk; `faults_total` counts them.
     fn after_failure(&self, fault: &Fault) -> Duration {
         let surface = self.matched.route.surface;
-        if !matches!(surface, Surface::Manage | Surface::Admin | Surface::Http) {
+        // A test call scores, and signs in as calls of management do.
+        let refused = matches!(self.seen.signed_in.get(), Some(Err(_)));
+        if !refused && !matches!(surface, Surface::Manage | Surface::Admin | Surface::Http) {
             return Duration::ZERO;
         }
         match self.principal() {
@@ -100,7 +108,10 @@ impl Call<'_> {
                 }
                 Duration::ZERO
             }
-            Err(_) if fault.class() == Class::Unauthorized && self.credential().is_some() => {
+            Err(_)
+                if fault.class() == Class::Unauthorized
+                    && self.management_credential().is_some() =>
+            {
                 let slowing = &self.gateway.slowing;
                 slowing.failed(self.origin(), Instant::now())
             }

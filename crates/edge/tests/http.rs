@@ -69,6 +69,7 @@ async fn served_with(options: Options, definition: &str) -> Served {
         definition: definition.into(),
         secrets: None,
         resources: Vec::new(),
+        plan: None,
     };
     let entry = store.ledger.put_service(write, "test").await.unwrap();
     let telemetry = Telemetry::new();

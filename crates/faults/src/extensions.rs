@@ -25,11 +25,13 @@ extensions! {
     /// with PUT if it should exist.
     NotFound.ResourceNotFound = resource_not_found(resource, resource_group),
         "The resource '{0}' under resource group '{1}' does not exist.";
-    /// What happened: The default endpoint of a classic web service was to be deleted while the
-    /// service still has other endpoints. (The class is InvalidOperation, status 400, as classic
+    /// What happened: The default endpoint of a classic web service was to be refreshed, to be
+    /// given other resources, or to be deleted while the service still has other endpoints. It
+    /// changes with the service alone. (The class is InvalidOperation, status 400, as classic
     /// clients expect; no credentials are at fault.)
     ///
-    /// What to do: Delete the other endpoints first, or delete the whole web service.
+    /// What to do: For another model, add an endpoint and update that one, or deploy the service
+    /// again. To delete, delete the other endpoints first, or the whole web service.
     InvalidOperation.UnauthorizedRequest = unauthorized_request(),
-        "The default endpoint cannot be deleted while the web service has other endpoints.";
+        "The default endpoint cannot be refreshed or given other resources, nor be deleted while the web service has other endpoints.";
 }

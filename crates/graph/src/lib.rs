@@ -13,6 +13,7 @@ pub mod column_picker;
 mod conform;
 mod interface;
 mod lax;
+pub mod model_package;
 mod module;
 mod package;
 mod parameters;
@@ -26,6 +27,7 @@ mod wiring;
 
 pub use column_picker::ColumnPicker;
 pub use interface::{Interface, ParameterKind, ParameterSpec, Parent, PortKind, PortSpec, Refusal};
+pub use model_package::{ModelPackage, StoredInput, StoredKind};
 pub use module::{
     Module, PortValue, Resource, ResourceLoader, RunContext, SchemaProblem, Shape, Step,
 };

@@ -125,7 +125,7 @@ fn properties(p: &Members<'_>) -> Parsed<Package> {
     })
 }
 
-fn check_count(count: usize, most: usize, place: &Place<'_>, what: &str) -> Parsed<()> {
+pub(crate) fn check_count(count: usize, most: usize, place: &Place<'_>, what: &str) -> Parsed<()> {
     if count > most {
         return Err(place.wrong(format_args!(
             "has {count} {what}; at most {most} are allowed"
@@ -134,7 +134,7 @@ fn check_count(count: usize, most: usize, place: &Place<'_>, what: &str) -> Pars
     Ok(())
 }
 
-fn check_name(name: &str, place: &Place<'_>) -> Parsed<()> {
+pub(crate) fn check_name(name: &str, place: &Place<'_>) -> Parsed<()> {
     if name.is_empty() {
         return Err(place.wrong("a name must not be empty"));
     }

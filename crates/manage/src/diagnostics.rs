@@ -1,131 +1,160 @@
-//! The rules for `properties.diagnostics`.
+//! What may be asked of diagnostics, whichever API asks it.
 
 use faults::{Fault, bad_argument};
-use graph::Package;
 use jiff::Timestamp;
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
+use store::DiagnosticsLevel;
 
-/// Refuses diagnostics that could not be written.
-///
-/// # Errors
-/// `BadArgument.IncompleteSettings` for settings without a level, and for a level other than
-/// `None` without a storage account and key; `BadArgument.BadParameterValue` for a level or time
-/// that is none; `BadArgument.ExpiryTimeInThePast`.
-pub(crate) fn check(package: &Package, now: Timestamp) -> Result<(), Fault> {
-    let Some(diagnostics) = &package.diagnostics else {
-        return Ok(());
-    };
-    let incomplete = |what: &str| {
-        Err(bad_argument::incomplete_settings()
-            .at(what)
-            .because(format!("{what} is missing")))
-    };
-    let level = match diagnostics.level.as_deref() {
-        None | Some("") => return incomplete("diagnostics/level"),
-        Some(level) => level,
-    };
-    let known = ["None", "Error", "All"];
-    if !known.iter().any(|name| level.eq_ignore_ascii_case(name)) {
-        return Err(bad_argument::bad_parameter_value().at("diagnostics/level"));
-    }
-    if let Some(text) = diagnostics
-        .expiry
-        .as_deref()
-        .filter(|text| !text.is_empty())
-    {
-        let expiry = read_time(text)
-            .ok_or_else(|| bad_argument::bad_parameter_value().at("diagnostics/expiry"))?;
-        if expiry <= now {
-            return Err(bad_argument::expiry_time_in_the_past(text).at("diagnostics/expiry"));
-        }
-    }
-    if level.eq_ignore_ascii_case("None") {
-        return Ok(());
-    }
-    let account = package.storage_account.as_ref();
-    let given = |value: Option<&String>| value.is_some_and(|text| !text.trim().is_empty());
-    if !given(account.and_then(|account| account.name.as_ref())) {
-        return incomplete("storageAccount/name");
-    }
-    if !given(account.and_then(|account| account.key.as_ref())) {
-        return incomplete("storageAccount/key");
-    }
-    Ok(())
+/// The longest name of a blob, in characters.
+const LONGEST_BLOB_NAME: usize = 1024;
+
+/// Diagnostics settings as a client gives them; names of members are those of its API, for the
+/// targets of faults.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Asked<'a> {
+    /// The level, by its member.
+    pub(crate) level: (&'static str, Option<&'a str>),
+    /// Whether all is named that diagnostics are written to.
+    pub(crate) complete: bool,
+    /// When logging ceases, by its member; `None` for never.
+    pub(crate) expiry: (&'static str, Option<&'a str>),
+    /// Names of blobs that would be written, or what they begin with, by their members.
+    pub(crate) blob_names: &'a [(&'static str, &'a str)],
 }
 
-/// A time with its offset, or without one: then it is UTC.
-fn read_time(text: &str) -> Option<Timestamp> {
+/// Checks diagnostics settings.
+///
+/// # Errors
+/// `BadArgument.IncompleteSettings` without a level, or with one that logs and without a place to
+/// write to; `BadArgument.BadParameterValue` for an unknown level; `BadArgument.BlobNameTooLong`;
+/// `BadArgument.RequestBodyInvalid` for an expiry that is no time; `BadArgument.ExpiryTimeInThePast`.
+pub(crate) fn check(asked: &Asked<'_>, now: Timestamp) -> Result<DiagnosticsLevel, Fault> {
+    let (member, level) = asked.level;
+    let level = level
+        .map(str::trim)
+        .filter(|level| !level.is_empty())
+        .ok_or_else(|| {
+            bad_argument::incomplete_settings()
+                .at(member)
+                .because("the level is missing")
+        })?;
+    let level = DiagnosticsLevel::parse(level).ok_or_else(|| {
+        bad_argument::bad_parameter_value()
+            .at(member)
+            .because("the level is not one of: None, Error, All")
+    })?;
+    if level != DiagnosticsLevel::None && !asked.complete {
+        return Err(bad_argument::incomplete_settings()
+            .because("the place to which diagnostics are written is not told"));
+    }
+    for (member, name) in asked.blob_names {
+        if name.chars().count() > LONGEST_BLOB_NAME {
+            return Err(bad_argument::blob_name_too_long(*name).at(*member));
+        }
+    }
+    let (member, expiry) = asked.expiry;
+    if let Some(text) = expiry.filter(|text| !text.trim().is_empty()) {
+        let expiry = time(text).ok_or_else(|| {
+            bad_argument::request_body_invalid()
+                .at(member)
+                .because("it is not a time of ISO 8601")
+        })?;
+        if expiry <= now {
+            return Err(bad_argument::expiry_time_in_the_past(text).at(member));
+        }
+    }
+    Ok(level)
+}
+
+/// A time of ISO 8601; one without an offset is of UTC.
+fn time(text: &str) -> Option<Timestamp> {
     let text = text.trim();
-    text.parse()
-        .or_else(|_| format!("{text}Z").parse())
-        .or_else(|_| format!("{text}T00:00:00Z").parse())
-        .ok()
+    text.parse::<Timestamp>().ok().or_else(|| {
+        let local: DateTime = text.parse().ok()?;
+        TimeZone::UTC.to_timestamp(local).ok()
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use faults::rows::BadArgument as Row;
-    use serde_json::{Value, json};
+    use store::DiagnosticsLevel as Level;
 
-    fn checked(diagnostics: Value, account: Value) -> Result<(), Fault> {
-        let package = Package::from_json(&json!({
-            "package": {"nodes": {}, "edges": []},
-            "diagnostics": diagnostics,
-            "storageAccount": account,
-        }));
-        check(&package.unwrap(), "2030-01-01T00:00:00Z".parse().unwrap())
+    fn asked<'a>(level: Option<&'a str>, expiry: Option<&'a str>) -> Asked<'a> {
+        Asked {
+            level: ("level", level),
+            complete: true,
+            expiry: ("expiry", expiry),
+            blob_names: &[],
+        }
     }
 
     #[test]
-    fn what_can_be_written_passes_and_the_rest_is_told() {
-        let account = || json!({"name": "acct", "key": "a2V5"});
-        for good in [
-            json!(null),
-            json!({"level": "none"}),
-            json!({"level": "None", "expiry": "2030-01-02T00:00:00Z"}),
-            json!({"level": "All", "expiry": null}),
-            json!({"level": "Error", "expiry": "2030-01-01T01:00:00.5-03:00"}),
-            json!({"level": "Error", "expiry": "2030-01-01T00:00:01"}),
+    fn levels_need_a_place_and_a_known_name() {
+        let now = Timestamp::UNIX_EPOCH;
+        assert_eq!(check(&asked(Some("all"), None), now), Ok(Level::All));
+        assert_eq!(check(&asked(Some("NONE"), Some("")), now), Ok(Level::None));
+        for (level, row) in [
+            (None, &Row::IncompleteSettings),
+            (Some(" "), &Row::IncompleteSettings),
+            (Some("Some"), &Row::BadParameterValue),
         ] {
-            checked(good.clone(), account()).unwrap_or_else(|f| panic!("{good}: {}", f.name()));
+            assert!(check(&asked(level, None), now).unwrap_err().is(row));
         }
-        for (wrong, account, row) in [
-            (json!({}), account(), &Row::IncompleteSettings),
-            (json!({"expiry": null}), account(), &Row::IncompleteSettings),
-            (
-                json!({"level": "All"}),
-                json!(null),
-                &Row::IncompleteSettings,
-            ),
-            (
-                json!({"level": "All"}),
-                json!({"name": "a"}),
-                &Row::IncompleteSettings,
-            ),
-            (
-                json!({"level": "Error"}),
-                json!({"key": "a"}),
-                &Row::IncompleteSettings,
-            ),
-            (json!({"level": "Some"}), account(), &Row::BadParameterValue),
-            (
-                json!({"level": "All", "expiry": "soon"}),
-                account(),
-                &Row::BadParameterValue,
-            ),
-            (
-                json!({"level": "All", "expiry": "2029-12-31T23:59:59Z"}),
-                account(),
-                &Row::ExpiryTimeInThePast,
-            ),
-            (
-                json!({"level": "None", "expiry": "2030-01-01"}),
-                account(),
-                &Row::ExpiryTimeInThePast,
-            ),
+        let nowhere = |level| Asked {
+            complete: false,
+            ..asked(Some(level), None)
+        };
+        assert_eq!(check(&nowhere("None"), now), Ok(Level::None));
+        let fault = check(&nowhere("Error"), now).unwrap_err();
+        assert!(fault.is(&Row::IncompleteSettings));
+    }
+
+    #[test]
+    fn an_expiry_lies_ahead_in_any_form_of_a_time() {
+        let now: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
+        for ahead in [
+            "2026-01-01T00:00:01Z",
+            "2026-01-01T00:00:00.001",
+            "2026-01-01T01:00:00+00:30",
+            "2027-01-01",
         ] {
-            let fault = checked(wrong.clone(), account).unwrap_err();
-            assert!(fault.is(row), "{wrong}: {}", fault.name());
+            assert_eq!(
+                check(&asked(Some("Error"), Some(ahead)), now),
+                Ok(Level::Error)
+            );
         }
+        for past in [
+            "2026-01-01T00:00:00Z",
+            "2026-01-01T01:00:00+01:00",
+            "1999-12-31",
+        ] {
+            let fault = check(&asked(Some("Error"), Some(past)), now).unwrap_err();
+            assert!(fault.is(&Row::ExpiryTimeInThePast));
+            assert_eq!(fault.details()[0].args, [past]);
+        }
+        for wrong in ["tomorrow", "01/02/2027", "2026-13-01"] {
+            let fault = check(&asked(Some("Error"), Some(wrong)), now).unwrap_err();
+            assert!(fault.is(&Row::RequestBodyInvalid), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_blobs_name_has_at_most_1024_characters() {
+        let long = "ä".repeat(1025);
+        let with = |name: &str| {
+            let names = [("path", name)];
+            let asked = Asked {
+                blob_names: &names,
+                ..asked(Some("All"), None)
+            };
+            check(&asked, Timestamp::UNIX_EPOCH)
+        };
+        assert_eq!(with(&"ä".repeat(1024)), Ok(Level::All));
+        let fault = with(&long).unwrap_err();
+        assert!(fault.is(&Row::BlobNameTooLong));
+        assert_eq!(fault.details()[0].target.as_deref(), Some("path"));
     }
 }

@@ -4,23 +4,25 @@
 //! calls it, and shapes the replies from [`ServiceView`].
 
 mod access;
+mod classic;
 mod definition;
 mod deploy;
 mod diagnostics;
-mod download;
+mod endpoints;
+mod groups;
+mod history;
 mod in_progress;
 mod json;
 mod location;
 mod names;
 mod nodes;
-mod operations;
-mod patch;
-mod payload;
-mod resource;
-mod secrets;
+mod plans;
+mod reference;
+mod resources;
 mod sign_in;
 mod source;
 mod tokens;
+mod usage;
 mod view;
 mod workspaces;
 
@@ -41,11 +43,17 @@ use store::{
 use telemetry::{NoteLevel, Telemetry};
 
 pub use access::{Principal, Target};
+pub use classic::{ClassicService, ServicePath, WorkspacePath};
 pub use definition::ApiVersion;
 pub use deploy::Deployed;
+pub use endpoints::{EndpointChange, EndpointView};
+pub use groups::{GroupPath, GroupView, ModuleView, PackageView, PublishedView, status_name};
 pub use nodes::{ContainerView, NodeState, NodeView};
-pub use operations::{Accepted, OperationView};
-pub use resource::{ProvisioningState, Resource, ResourcePage};
+pub use plans::{
+    AssociationView, PLAN_SKUS, PlanDay, PlanPage, PlanSku, PlanVersion, PlanView, Quantities,
+    REFILL_DAYS,
+};
+pub use resources::{Refreshed, ResourceView};
 pub use source::StoredRevisions;
 pub use store::{Role, Scope};
 pub use tokens::TokenRequest;
@@ -117,7 +125,6 @@ struct Inner {
     /// Replaced whole when the settings are read again.
     options: ArcSwap<Options>,
     in_progress: Arc<InProgress>,
-    running: operations::Running,
     started: Instant,
 }
 
@@ -148,7 +155,6 @@ impl Manager {
                 telemetry,
                 options: ArcSwap::from_pointee(options),
                 in_progress: Arc::default(),
-                running: operations::Running::default(),
                 started: Instant::now(),
             }),
         }

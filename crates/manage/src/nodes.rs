@@ -128,6 +128,18 @@ impl Manager {
             .await
     }
 
+    /// Makes a new master key and seals every secret under it; the name of the file in which the
+    /// former one is kept. Goes on to its end when nobody waits.
+    ///
+    /// # Errors
+    /// `Unauthorized.ManagementRequestUnauthorized`; those of `store::Store::rotate_master_key`.
+    pub async fn rotate_master_key(&self, principal: &Principal) -> Result<String, Fault> {
+        principal.permit(Role::Admin, &Target::installation())?;
+        let (store, actor) = (self.inner.store.clone(), principal.actor().clone());
+        let task = tokio::spawn(async move { store.rotate_master_key(actor).await });
+        task.await.map_err(|e| broken(&e))?
+    }
+
     /// The containers of this node, by endpoint, the oldest first.
     ///
     /// # Errors

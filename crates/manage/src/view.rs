@@ -89,6 +89,13 @@ impl ServiceView {
             .unwrap_or(&self.entry.service_name.name)
     }
 
+    /// The description of the package, where it has one.
+    pub fn description(&self) -> Option<&str> {
+        crate::json::member(&self.definition, "description")
+            .and_then(Value::as_str)
+            .filter(|text| !text.is_empty())
+    }
+
     /// The input ports with their columns, as the package has them; `{}` where there are none.
     pub fn inputs(&self) -> Value {
         self.ports("input")

@@ -620,6 +620,7 @@ async fn a_stored_revision_is_opened_whole_or_not_at_all() {
             definition,
             secrets: None,
             resources: Vec::new(),
+            plan: None,
         };
         seen = i.store.ledger.put_service(write, "test").await.unwrap();
         let fault = source.open(endpoint.0, seen.revision.0).unwrap_err();

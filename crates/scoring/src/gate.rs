@@ -6,7 +6,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use faults::Fault;
-use store::{Directory, Entry, Id};
+use store::{Counter, Directory, Entry, Id, Meter};
 use telemetry::{CallGuard, EndpointMetrics, Telemetry};
 
 /// How long a throttled caller is told to wait: a slot comes free as soon as any call ends.
@@ -19,9 +19,14 @@ pub(crate) struct Gate {
     under_way: AtomicU32,
     label: Box<str>,
     metrics: Arc<EndpointMetrics>,
+    used: Arc<Counter>,
 }
 
 impl Gate {
+    pub(crate) fn used(&self) -> &Counter {
+        &self.used
+    }
+
     pub(crate) fn label(&self) -> &str {
         &self.label
     }
@@ -69,6 +74,7 @@ impl Gates {
         entry: &Entry,
         directory: &Directory,
         telemetry: &Telemetry,
+        meter: &Meter,
     ) -> Arc<Gate> {
         {
             let gates = self
@@ -96,6 +102,7 @@ impl Gates {
                 Arc::new(Gate {
                     under_way: AtomicU32::new(0),
                     metrics: telemetry.endpoint(entry.endpoint.0, &label),
+                    used: meter.counter(entry.endpoint, &label),
                     label: label.into(),
                 })
             })

@@ -107,8 +107,20 @@ impl Scorer {
             return Err(faults::internal_error::service_uris_not_found()
                 .because("the only node is drained"));
         }
-        let gate = self.gates.of(&entry, &directory, &self.telemetry);
+        let gate = self.gate(&entry, &directory);
         Ok(Endpoint { entry, gate })
+    }
+
+    /// The endpoint of that record, for a caller who was let in by other means than its key.
+    pub fn endpoint(&self, entry: Arc<Entry>) -> Endpoint {
+        let directory = self.store.ledger.directory();
+        let gate = self.gate(&entry, &directory);
+        Endpoint { entry, gate }
+    }
+
+    fn gate(&self, entry: &Entry, directory: &Directory) -> Arc<Gate> {
+        let meter = &self.store.meter;
+        self.gates.of(entry, directory, &self.telemetry, meter)
     }
 
     /// Finds what an address names for whoever asks: for the open documents (Swagger, help).
@@ -150,7 +162,8 @@ impl Scorer {
     }
 
     /// Runs the call in a container and gives the reply's bytes. Dropping the future cancels the
-    /// call.
+    /// call. One that is answered counts as used: one transaction, and the time from here to the
+    /// answer.
     ///
     /// # Errors
     /// What the container or the host answers.
@@ -167,9 +180,13 @@ impl Scorer {
             deadline,
         };
         let entry = &endpoint.entry;
-        self.host
+        let begun = Instant::now();
+        let reply = self
+            .host
             .call(entry.endpoint.0, entry.revision.0, endpoint.label(), call)
-            .await
+            .await?;
+        endpoint.gate.used().count(begun.elapsed());
+        Ok(reply)
     }
 
     /// Lets these limits hold from now on; calls under way and bytes held stay.

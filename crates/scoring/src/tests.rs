@@ -37,6 +37,7 @@ fn service(store: &Store, name: &str, key: &str) -> ServiceWrite {
         definition: "{}".into(),
         secrets: None,
         resources: Vec::new(),
+        plan: None,
     }
 }
 
@@ -182,8 +183,8 @@ async fn the_endpoints_throttle_holds_and_lets_go() {
     let telemetry = Telemetry::new();
     let gates = Gates::new(6);
     let directory = i.store.ledger.directory();
-    let a = gates.of(&i.a, &directory, &telemetry);
-    let b = gates.of(&i.b, &directory, &telemetry);
+    let a = gates.of(&i.a, &directory, &telemetry, &i.store.meter);
+    let b = gates.of(&i.b, &directory, &telemetry, &i.store.meter);
     assert_eq!(a.label(), "a/default");
 
     let mut permits: Vec<_> = (0..4).map(|_| gates.enter(&i.a, &a).unwrap()).collect();
@@ -219,7 +220,12 @@ async fn a_limit_that_changes_counts_the_calls_under_way() {
     let i = installation().await;
     let telemetry = Telemetry::new();
     let gates = Gates::new(100);
-    let gate = gates.of(&i.a, &i.store.ledger.directory(), &telemetry);
+    let gate = gates.of(
+        &i.a,
+        &i.store.ledger.directory(),
+        &telemetry,
+        &i.store.meter,
+    );
     let _held: Vec<_> = (0..4).map(|_| gates.enter(&i.a, &gate).unwrap()).collect();
 
     let write = ServiceWrite {
@@ -230,7 +236,12 @@ async fn a_limit_that_changes_counts_the_calls_under_way() {
         ..service(&i.store, "a", KEY)
     };
     let after = i.store.ledger.put_service(write, "test").await.unwrap();
-    let same = gates.of(&after, &i.store.ledger.directory(), &telemetry);
+    let same = gates.of(
+        &after,
+        &i.store.ledger.directory(),
+        &telemetry,
+        &i.store.meter,
+    );
     assert!(Arc::ptr_eq(&gate, &same));
     let _fifth = gates.enter(&after, &same).unwrap();
     let fault = gates.enter(&after, &same).unwrap_err();
@@ -243,12 +254,12 @@ async fn gates_of_endpoints_that_are_gone_do_not_pile_up() {
     let telemetry = Telemetry::new();
     let gates = Gates::new(100);
     let directory = i.store.ledger.directory();
-    let kept = gates.of(&i.a, &directory, &telemetry);
+    let kept = gates.of(&i.a, &directory, &telemetry, &i.store.meter);
     let gone = Entry {
         endpoint: Id::random(),
         ..(*i.b).clone()
     };
-    let held = gates.of(&gone, &directory, &telemetry);
+    let held = gates.of(&gone, &directory, &telemetry, &i.store.meter);
     let permit = gates.enter(&gone, &held).unwrap();
     drop(held);
     for _ in 0..1000 {
@@ -256,13 +267,16 @@ async fn gates_of_endpoints_that_are_gone_do_not_pile_up() {
             endpoint: Id::random(),
             ..(*i.b).clone()
         };
-        gates.of(&stranger, &directory, &telemetry);
+        gates.of(&stranger, &directory, &telemetry, &i.store.meter);
     }
     let count = gates.by_endpoint.read().unwrap().len();
     assert!(count <= 2 * 2 + 64, "{count}");
-    assert!(Arc::ptr_eq(&kept, &gates.of(&i.a, &directory, &telemetry)));
+    assert!(Arc::ptr_eq(
+        &kept,
+        &gates.of(&i.a, &directory, &telemetry, &i.store.meter)
+    ));
     // The one with a call under way is still the same.
-    let again = gates.of(&gone, &directory, &telemetry);
+    let again = gates.of(&gone, &directory, &telemetry, &i.store.meter);
     assert_eq!(again.metrics().under_way(), 1);
     drop(permit);
     assert_eq!(gates.under_way(), 0);
@@ -273,7 +287,12 @@ async fn no_permit_leaks_whatever_the_threads_do() {
     let i = installation().await;
     let telemetry = Telemetry::new();
     let gates = Arc::new(Gates::new(3));
-    let gate = gates.of(&i.a, &i.store.ledger.directory(), &telemetry);
+    let gate = gates.of(
+        &i.a,
+        &i.store.ledger.directory(),
+        &telemetry,
+        &i.store.meter,
+    );
     let mut tasks = tokio::task::JoinSet::new();
     for n in 0..8 {
         let (gates, gate, entry) = (gates.clone(), gate.clone(), i.a.clone());

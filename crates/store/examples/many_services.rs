@@ -48,6 +48,7 @@ async fn main() -> Result<(), Failed> {
             definition: definition.clone(),
             secrets: None,
             resources: Vec::new(),
+            plan: None,
         };
         endpoints.push(write.endpoint.to_string());
         store

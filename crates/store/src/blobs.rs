@@ -99,6 +99,19 @@ impl Blobs {
         self.folder.join(sha256.to_string())
     }
 
+    /// Gives a synced file the name of a blob, durably; whether there was none before.
+    fn name(&self, temporary: &Path, sha256: &Sha256) -> io::Result<bool> {
+        let path = self.path(sha256);
+        let created = {
+            let _held = self.hold_names();
+            let created = !path.exists();
+            fs::rename(temporary, &path)?;
+            created
+        };
+        files::sync_folder(&self.folder)?;
+        Ok(created)
+    }
+
     fn hold_names(&self) -> MutexGuard<'_, ()> {
         self.names.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -123,6 +136,21 @@ impl Blobs {
                 file,
                 hash: Context::new(&SHA256),
             }),
+            temporary: Temporary(temporary),
+        })
+    }
+
+    /// Begins a blob whose hash nobody knows beforehand. For a thread that may wait.
+    ///
+    /// # Errors
+    /// What the system says when the folder cannot be written.
+    pub fn incoming(&self) -> io::Result<Incoming> {
+        let temporary = self.folder.join(INCOMING).join(Id::random().to_string());
+        Ok(Incoming {
+            file: files::new_private_file(&temporary)?,
+            blobs: self.clone(),
+            hash: Context::new(&SHA256),
+            size: 0,
             temporary: Temporary(temporary),
         })
     }
@@ -384,14 +412,7 @@ impl Upload {
         let size = self.received;
         let blobs = self.blobs.clone();
         tokio::task::spawn_blocking(move || {
-            let path = self.blobs.path(&self.sha256);
-            let created = {
-                let _held = self.blobs.hold_names();
-                let created = !path.exists();
-                fs::rename(&self.temporary.0, &path)?;
-                created
-            };
-            files::sync_folder(&self.blobs.folder)?;
+            let created = self.blobs.name(&self.temporary.0, &self.sha256)?;
             Ok(Stored { size, created })
         })
         .await
@@ -400,48 +421,30 @@ impl Upload {
     }
 }
 
-/// A blob on its way in whose hash is not known before. It blocks, so it is for threads that may
-/// wait. Dropped before [`Receiving::finish`], it leaves nothing behind.
-#[derive(Debug)]
-pub struct Receiving {
+/// A blob on its way in that gets its name by what is written. Dropped before
+/// [`Incoming::finish`], it leaves nothing behind.
+pub struct Incoming {
     blobs: Blobs,
     file: File,
-    hash: Hash,
+    hash: Context,
     size: u64,
     temporary: Temporary,
 }
 
-struct Hash(Context);
-
-impl std::fmt::Debug for Hash {
+impl std::fmt::Debug for Incoming {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Hash(…)")
+        f.debug_struct("Incoming")
+            .field("size", &self.size)
+            .finish_non_exhaustive()
     }
 }
 
-impl Blobs {
-    /// Begins a blob whose hash is not known yet.
-    ///
-    /// # Errors
-    /// Those of the folder.
-    pub fn receive(&self) -> io::Result<Receiving> {
-        let temporary = self.folder.join(INCOMING).join(Id::random().to_string());
-        Ok(Receiving {
-            blobs: self.clone(),
-            file: files::new_private_file(&temporary)?,
-            hash: Hash(Context::new(&SHA256)),
-            size: 0,
-            temporary: Temporary(temporary),
-        })
-    }
-}
-
-impl io::Write for Receiving {
+impl io::Write for Incoming {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.file.write_all(bytes)?;
-        self.hash.0.update(bytes);
-        self.size = self.size.saturating_add(bytes.len() as u64);
-        Ok(bytes.len())
+        let count = self.file.write(bytes)?;
+        self.hash.update(bytes.get(..count).unwrap_or(bytes));
+        self.size = self.size.saturating_add(count as u64);
+        Ok(count)
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -449,31 +452,17 @@ impl io::Write for Receiving {
     }
 }
 
-impl Receiving {
-    /// Gives the blob its name, durably, and keeps it from the next sweep.
+impl Incoming {
+    /// Gives the blob its name, durably: the hash of what was written.
     ///
     /// # Errors
-    /// `InternalError.ContainerValidationFailed` when the folder is gone or refuses writing;
-    /// `InternalError.FailedStoringWebService` when the disk is full or fails.
-    pub fn finish(self) -> Result<(Sha256, Stored), Fault> {
-        let sha256 = Sha256::from_digest(&self.hash.0.finish());
-        let path = self.blobs.path(&sha256);
+    /// What the system says when the disk is full or fails.
+    pub fn finish(self) -> io::Result<(Sha256, Stored)> {
+        self.file.sync_all()?;
+        let sha256 = Sha256::from_digest(&self.hash.finish());
+        let created = self.blobs.name(&self.temporary.0, &sha256)?;
         let size = self.size;
-        let named = (|| {
-            self.file.sync_all()?;
-            let created = {
-                let _held = self.blobs.hold_names();
-                let created = !path.exists();
-                fs::rename(&self.temporary.0, &path)?;
-                created
-            };
-            files::sync_folder(&self.blobs.folder)?;
-            Ok(created)
-        })();
-        match named {
-            Ok(created) => Ok((sha256, Stored { size, created })),
-            Err(e) => Err(self.blobs.not_written(&e)),
-        }
+        Ok((sha256, Stored { size, created }))
     }
 }
 
@@ -575,24 +564,21 @@ mod tests {
         assert_eq!(blobs.size(&Sha256::of(b"")).unwrap(), Some(0));
     }
 
-    #[test]
-    fn a_blob_is_received_and_named_by_what_it_is() {
+    #[tokio::test]
+    async fn a_blob_without_an_announced_hash_is_named_by_its_bytes() {
         let (_dir, blobs) = blobs();
-        let mut receiving = blobs.receive().unwrap();
-        receiving.write_all(b"con").unwrap();
-        receiving.write_all(b"tent").unwrap();
-        let (sha256, stored) = receiving.finish().unwrap();
+        let mut one = blobs.incoming().unwrap();
+        one.write_all(b"con").unwrap();
+        one.write_all(b"tent").unwrap();
+        let mut dropped = blobs.incoming().unwrap();
+        dropped.write_all(b"other").unwrap();
+        drop(dropped);
+        let (sha256, stored) = one.finish().unwrap();
         assert_eq!(sha256, Sha256::of(b"content"));
-        assert_eq!((stored.size, stored.created), (7, true));
-        let mut read = String::new();
-        blobs
-            .open(&sha256)
-            .unwrap()
-            .read_to_string(&mut read)
-            .unwrap();
-        assert_eq!(read, "content");
-        drop(blobs.receive().unwrap());
+        assert!(stored.created && stored.size == 7);
+        assert_eq!(fs::read(blobs.path(&sha256)).unwrap(), b"content");
         assert_eq!(incoming(&blobs), 0);
+        assert_eq!(blobs.size(&Sha256::of(b"other")).unwrap(), None);
     }
 
     #[tokio::test]

@@ -184,6 +184,8 @@ pub struct EndpointMove {
     pub revision: EndpointRevision,
     /// All resources that are its own from now on.
     pub own: Vec<OwnResource>,
+    /// Settings and throttle from now on; `None` leaves both as they are.
+    pub settings: Option<(EndpointSettings, u32)>,
     /// What the audit trail calls it.
     pub action: &'static str,
 }
@@ -225,28 +227,12 @@ impl Ledger {
             faults::internal_error::failed_storing_web_service,
             move |change| {
                 let seen = Seen::writable(change.transaction, service, expected)?;
-                let count = change
-                    .transaction
-                    .prepare_cached(
-                        "UPDATE endpoints SET description = ?3, throttle_level = ?4,
-                             diagnostics_level = ?5, diagnostics_expiry = ?6, prevent_update = ?7,
-                             sample_data = ?8, max_concurrent_calls = ?9
-                         WHERE id = ?1 AND service_id = ?2",
-                    )?
-                    .execute(params![
-                        endpoint.0,
-                        service.0,
-                        &*settings.description,
-                        settings.throttle_level.name(),
-                        settings.diagnostics.map(DiagnosticsLevel::name),
-                        settings.diagnostics_expiry.map(|at| at.as_microsecond()),
-                        settings.prevent_update,
-                        settings.sample_data,
-                        max_concurrent_calls,
-                    ])?;
-                if count == 0 {
-                    return Err(conflict("the endpoint was removed at the same time").into());
-                }
+                write_settings(
+                    change.transaction,
+                    (service, endpoint),
+                    &settings,
+                    max_concurrent_calls,
+                )?;
                 count_endpoint(change.transaction, endpoint)?;
                 seen.count(change, service)?;
                 audit(change, &actor, "change settings", &subject_of(endpoint))
@@ -370,6 +356,37 @@ fn count_endpoint(connection: &Connection, endpoint: Id) -> Result<(), Failure> 
     Ok(())
 }
 
+/// Writes the settings of an endpoint, given by its service and its own id.
+fn write_settings(
+    connection: &Connection,
+    (service, endpoint): (Id, Id),
+    settings: &EndpointSettings,
+    max_concurrent_calls: u32,
+) -> Result<(), Failure> {
+    let count = connection
+        .prepare_cached(
+            "UPDATE endpoints SET description = ?3, throttle_level = ?4, diagnostics_level = ?5,
+                 diagnostics_expiry = ?6, prevent_update = ?7, sample_data = ?8,
+                 max_concurrent_calls = ?9
+             WHERE id = ?1 AND service_id = ?2",
+        )?
+        .execute(params![
+            endpoint.0,
+            service.0,
+            &*settings.description,
+            settings.throttle_level.name(),
+            settings.diagnostics.map(DiagnosticsLevel::name),
+            settings.diagnostics_expiry.map(|at| at.as_microsecond()),
+            settings.prevent_update,
+            settings.sample_data,
+            max_concurrent_calls,
+        ])?;
+    match count {
+        0 => Err(conflict("the endpoint was removed at the same time").into()),
+        _ => Ok(()),
+    }
+}
+
 /// Whether a revision is one of the service's, which an endpoint can be a copy of.
 fn is_of_service(connection: &Connection, service: Id, revision: Id) -> Result<bool, Failure> {
     Ok(connection
@@ -483,6 +500,10 @@ fn move_endpoint(change: &mut Change<'_>, to: EndpointMove, actor: &Actor) -> Re
         .execute(params![to.endpoint.0, to.service.0, revision.0, to.base.0])?;
     if count == 0 {
         return Err(conflict("the endpoint was removed at the same time").into());
+    }
+    if let Some((settings, max_concurrent_calls)) = &to.settings {
+        let ids = (to.service, to.endpoint);
+        write_settings(connection, ids, settings, *max_concurrent_calls)?;
     }
     connection
         .prepare_cached("DELETE FROM endpoint_resources WHERE endpoint_id = ?1")?

@@ -17,7 +17,7 @@ use tokio::sync::{Semaphore, oneshot};
 use crate::directory::{Directory, Entry};
 use crate::failures::Failures;
 use crate::migrations::{MIGRATIONS, migrate};
-use crate::{Id, Sealer, operations, rows, tokens, workspaces};
+use crate::{Id, Sealer, rows, tokens, workspaces};
 
 /// The installation's state, durable.
 ///
@@ -177,9 +177,26 @@ impl Ledger {
         T: Send + 'static,
         F: FnOnce(&mut Change<'_>) -> Result<T, Failure> + Send + 'static,
     {
+        self.write_and(row, change, |_| ()).await
+    }
+
+    /// As [`Ledger::write`]; `then` is told, before the next write begins, whether this one was
+    /// committed.
+    pub(crate) async fn write_and<T, F, A>(
+        &self,
+        row: fn() -> Fault,
+        change: F,
+        then: A,
+    ) -> Result<T, Fault>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Change<'_>) -> Result<T, Failure> + Send + 'static,
+        A: FnOnce(bool) + Send + 'static,
+    {
         let (answer, answered) = oneshot::channel();
         let job: Job = Box::new(move |writer| {
             let result = writer.transact(change).map_err(|f| f.into_fault(row));
+            then(result.is_ok());
             // A caller that has gone away leaves a write that is done or not, as any other.
             let _ = answer.send(result);
         });
@@ -233,27 +250,6 @@ impl Ledger {
         .map_err(|e| failed().caused_by(&e))?
     }
 
-    /// Like [`Ledger::read`], for a query whose answer is put beside what the directory says: when
-    /// this answers, the directory shows every write that the query has seen. A write is committed
-    /// a moment before the directory shows it.
-    pub(crate) async fn read_before_directory<T, F>(&self, query: F) -> Result<T, Fault>
-    where
-        T: Send + 'static,
-        F: FnOnce(&Connection) -> Result<T, Failure> + Send + 'static,
-    {
-        let (change, found) = self
-            .read(|connection| {
-                // The number last: it covers what the query has seen.
-                let found = query(connection)?;
-                Ok((rows::change_number(connection)?, found))
-            })
-            .await?;
-        while self.directory().change() < change {
-            tokio::time::sleep(CATCH_UP).await;
-        }
-        Ok(found)
-    }
-
     /// Like [`Ledger::read`] for a thread that may wait.
     pub(crate) fn read_blocking<T>(
         &self,
@@ -280,9 +276,6 @@ impl std::fmt::Debug for Ledger {
             .finish_non_exhaustive()
     }
 }
-
-/// How often it is looked whether the directory shows a write.
-const CATCH_UP: Duration = Duration::from_micros(200);
 
 /// How many reads run at the same time.
 const READERS: usize = 4;
@@ -386,13 +379,8 @@ impl Writer {
         let sealer = self.sealer.clone();
         let default_workspace = self.transact(|change| {
             rows::check_master_key(change.transaction, &sealer)?;
-            let cut_off = operations::fail_cut_off(change)?;
-            if cut_off > 0 {
-                tracing::warn!(
-                    cut_off,
-                    "operations that were under way when the server ended have failed"
-                );
-            }
+            let digest_key = rows::ensure_digest_key(change.transaction, &sealer)?;
+            sealer.digest_under(&digest_key);
             let default_workspace = rows::ensure_installation(change, installation)?;
             workspaces::ensure_tokens(change)?;
             Ok(default_workspace)

@@ -10,6 +10,7 @@ mod directory;
 mod endpoints;
 mod failures;
 mod files;
+mod groups;
 mod id;
 mod ledger;
 mod lists;
@@ -17,14 +18,16 @@ mod lock;
 mod migrations;
 mod names;
 mod node;
-mod operations;
 mod operator;
+mod plans;
 mod revisions;
+mod rotation;
 mod rows;
 mod seal;
 mod services;
 mod sharded;
 mod tokens;
+mod usage;
 mod workspaces;
 
 use std::path::{Path, PathBuf};
@@ -35,22 +38,27 @@ use faults::{Class, Fault};
 
 pub use access::{Role, Scope};
 pub use actor::Actor;
-pub use blobs::{Blobs, Receiving, Stored, Swept, SystemBlob, Upload};
+pub use blobs::{Blobs, Incoming, Stored, Swept, SystemBlob, Upload};
 pub use directory::{DEFAULT_ENDPOINT, Directory, Entry, Workspace};
 pub use endpoints::{
     DiagnosticsLevel, EndpointMove, EndpointRevision, EndpointSettings, LOW_CONCURRENCY,
     NewEndpoint, OwnResource, ThrottleLevel,
 };
 pub use failures::FailedChange;
+pub use groups::{
+    Group, GroupChange, GroupService, ModelPackageRecord, ModelPackageSummary, ModelPackageWrite,
+    PackageResource, PackageStatus, Publication, ResourceKind, Slot, StoredResource,
+};
 pub use id::{Id, Sha256};
 pub use ledger::Ledger;
 pub use lists::Within;
 pub use names::{NameKey, ResourceName, Subscription, folded};
-pub use operations::{Draft, Operation, OperationKind, OperationState};
+pub use plans::{ASSOCIATIONS, Association, Plan, PlanTerm, PlanWrite, plan_name};
 pub use revisions::{AuditLine, Revision, RevisionSummary};
 pub use seal::{KeyDigest, Sealer, base64, random_key, random_token};
-pub use services::{KEPT_REVISIONS, PatchWrite, ServiceWrite, WhichKey};
+pub use services::{KEPT_REVISIONS, ServiceWrite, WhichKey};
 pub use tokens::{NewToken, TOKEN_PREFIX, Token};
+pub use usage::{Counter, Meter, PlanUsage, UsageLine, Used, day_of};
 pub use workspaces::{Sku, WorkspaceWrite};
 
 use lock::Lock;
@@ -93,8 +101,13 @@ pub struct Store {
     pub blobs: Blobs,
     /// Seals secrets and digests keys.
     pub sealer: Arc<Sealer>,
+    /// Counts what endpoints are used.
+    pub meter: Meter,
     /// The id of this node: of the data directory, as long as it stands.
     pub node: Id,
+    master_key: PathBuf,
+    /// Held while the master key is changed.
+    rotating: tokio::sync::Mutex<()>,
     operator: Operator,
     blob_grace: Duration,
     // Last, so that it goes last.
@@ -138,13 +151,13 @@ impl Store {
         let ledger_file = dir.join("ledger.sqlite");
         let secrets = dir.join("secrets");
         files::private_folder(&secrets).map_err(|e| failed(&secrets, e))?;
+        let master_key = options.master_key.clone();
+        let master_key = master_key.unwrap_or_else(|| own_master_key_file(dir));
+        rotation::settle(&master_key, &ledger_file)?;
         let sealer = Arc::new(match &options.master_key {
             Some(path) => Sealer::from_file(path)?,
-            None => Sealer::from_own_file(&secrets.join("master.key"), &ledger_file)?,
+            None => Sealer::from_own_file(&master_key, &ledger_file)?,
         });
-        let token_file = operator_token_file(dir);
-        let operator = Operator::open(token_file.clone(), sealer.clone())
-            .map_err(|e| failed(&token_file, e))?;
 
         let node_file = dir.join(node::NODE_FILE);
         let node = node::read_or_make(&node_file).map_err(|e| failed(&node_file, e))?;
@@ -166,10 +179,17 @@ impl Store {
                 },
             },
         )?;
+        // The digests of the installation are known once its ledger is open.
+        let token_file = operator_token_file(dir);
+        let operator = Operator::open(token_file.clone(), sealer.clone())
+            .map_err(|e| failed(&token_file, e))?;
         let store = Store {
             ledger,
             blobs,
+            master_key,
+            rotating: tokio::sync::Mutex::default(),
             sealer,
+            meter: Meter::default(),
             node,
             operator,
             blob_grace: options.blob_grace,
@@ -210,6 +230,11 @@ impl Store {
         let named = self.ledger.named_blobs()?;
         self.blobs.sweep(&named, self.blob_grace)
     }
+}
+
+/// Where the master key of a data directory stands, unless it is kept elsewhere.
+pub fn own_master_key_file(dir: &Path) -> PathBuf {
+    dir.join("secrets").join("master.key")
 }
 
 /// Where the operator's token of a data directory stands. Clients on the same machine that may

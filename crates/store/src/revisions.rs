@@ -140,21 +140,6 @@ impl Ledger {
             .transpose()
     }
 
-    /// Like [`Ledger::secrets`], for a thread that may wait.
-    ///
-    /// # Errors
-    /// As for [`Ledger::secrets`].
-    pub fn secrets_blocking(&self, revision: Id) -> Result<Option<Vec<u8>>, Fault> {
-        let sealed: Option<Vec<u8>> = self.read_blocking(|connection| {
-            Ok(connection
-                .prepare_cached("SELECT secrets FROM revisions WHERE id = ?1")?
-                .query_row([revision.0], |row| row.get(0))?)
-        })?;
-        sealed
-            .map(|sealed| self.sealer.open(&sealed, &secrets_context(revision)))
-            .transpose()
-    }
-
     /// The kept revisions of a service, newest first, without those that were made for one endpoint
     /// alone; none where there is no such service.
     ///
@@ -182,14 +167,16 @@ impl Ledger {
         .await
     }
 
-    /// The blobs that any kept revision names.
+    /// The blobs that any kept revision or model package names.
     ///
     /// # Errors
     /// `InternalError.UnknownError` when the ledger fails.
     pub fn named_blobs(&self) -> Result<HashSet<Sha256>, Fault> {
         self.read_blocking(|connection| {
-            let mut statement =
-                connection.prepare_cached("SELECT DISTINCT sha256 FROM resources")?;
+            let mut statement = connection.prepare_cached(
+                "SELECT sha256 FROM resources
+                 UNION SELECT sha256 FROM model_package_resources WHERE sha256 IS NOT NULL",
+            )?;
             let rows = statement.query_map([], |row| hash_at(row, 0))?;
             Ok(rows.collect::<Result<_, _>>()?)
         })

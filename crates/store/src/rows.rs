@@ -20,6 +20,42 @@ pub(crate) struct Installation {
 
 /// The context of the sealed value that tells whether a master key is the right one.
 const KEY_CHECK: &str = "master key check";
+/// The context of the key that digests are made under.
+const DIGEST_KEY: &str = "digest key";
+
+/// Whether the ledger was sealed under this sealer's master key; so is one that never was.
+pub(crate) fn opens(connection: &Connection, sealer: &Sealer) -> Result<bool, Failure> {
+    let sealed = setting(connection, "key_check")?;
+    Ok(sealed.is_none_or(|sealed| sealer.open(&sealed, KEY_CHECK).is_ok()))
+}
+
+/// The key that digests are made under, which stays as long as the installation does.
+pub(crate) fn ensure_digest_key(
+    connection: &Connection,
+    sealer: &Sealer,
+) -> Result<Vec<u8>, Failure> {
+    if let Some(sealed) = setting(connection, "digest_key")? {
+        return Ok(sealer.open(&sealed, DIGEST_KEY)?);
+    }
+    let key = sealer.derived_digest_key();
+    put_setting(connection, "digest_key", &sealer.seal(key, DIGEST_KEY))?;
+    Ok(key.to_vec())
+}
+
+/// Seals the installation's own secrets under another master key.
+pub(crate) fn reseal_installation(
+    connection: &Connection,
+    now: &Sealer,
+    next: &Sealer,
+) -> Result<(), Failure> {
+    for (name, context) in [("key_check", KEY_CHECK), ("digest_key", DIGEST_KEY)] {
+        if let Some(sealed) = setting(connection, name)? {
+            let plain = now.open(&sealed, context)?;
+            put_setting(connection, name, &next.seal(&plain, context))?;
+        }
+    }
+    Ok(())
+}
 
 /// Refuses a master key with which the ledger's secrets do not open.
 pub(crate) fn check_master_key(connection: &Connection, sealer: &Sealer) -> Result<(), Failure> {

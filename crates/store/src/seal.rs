@@ -4,7 +4,9 @@ use std::fmt;
 use std::fs;
 use std::hint::black_box;
 use std::path::Path;
+use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use faults::{Class, Fault};
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use ring::{hkdf, hmac};
@@ -18,9 +20,23 @@ use crate::id::{decode_hex, fill_random};
 /// sealed value moved to another row does not open. Digests are HMAC-SHA256 under a key of their
 /// own: equal keys have equal digests, and without the master key nothing can be tried against
 /// them.
+///
+/// The key of digests is at first derived from the master key, and then kept in the ledger, sealed:
+/// so it stays when the master key is changed, and what is kept as a digest alone (tokens) goes on.
 pub struct Sealer {
-    sealing: LessSafeKey,
-    digesting: hmac::Key,
+    sealing: ArcSwap<Sealing>,
+    digesting: ArcSwap<hmac::Key>,
+    /// The key of digests that the master key gives.
+    derived: [u8; 32],
+}
+
+/// The keys that values are sealed under.
+#[derive(Clone)]
+struct Sealing {
+    current: Arc<LessSafeKey>,
+    /// While the master key changes the one to come, then the one before it: what is read on one
+    /// side of the change may be opened on the other.
+    other: Option<Arc<LessSafeKey>>,
 }
 
 /// What the ledger keeps of a key or a token instead of the key itself.
@@ -67,10 +83,40 @@ impl Sealer {
         };
         let sealing = UnboundKey::new(&AES_256_GCM, &derive(b"seal secrets v1"))
             .expect("the key has AES-256's length");
+        let derived = derive(b"digest keys v1");
         Sealer {
-            sealing: LessSafeKey::new(sealing),
-            digesting: hmac::Key::new(hmac::HMAC_SHA256, &derive(b"digest keys v1")),
+            sealing: ArcSwap::from_pointee(Sealing {
+                current: Arc::new(LessSafeKey::new(sealing)),
+                other: None,
+            }),
+            digesting: ArcSwap::from_pointee(hmac::Key::new(hmac::HMAC_SHA256, &derived)),
+            derived,
         }
+    }
+
+    /// The key of digests of an installation that has none in its ledger yet.
+    pub(crate) fn derived_digest_key(&self) -> &[u8; 32] {
+        &self.derived
+    }
+
+    /// Digests under this key from now on.
+    pub(crate) fn digest_under(&self, key: &[u8]) {
+        let key = hmac::Key::new(hmac::HMAC_SHA256, key);
+        self.digesting.store(Arc::new(key));
+    }
+
+    /// Opens what is sealed under the key of `next` too from now on.
+    pub(crate) fn expect(&self, next: &Sealer) {
+        let current = self.sealing.load().current.clone();
+        let other = Some(next.sealing.load().current.clone());
+        self.sealing.store(Arc::new(Sealing { current, other }));
+    }
+
+    /// Seals under the key of `next` from now on; what was sealed before is opened still.
+    pub(crate) fn switch(&self, next: &Sealer) {
+        let other = Some(self.sealing.load().current.clone());
+        let current = next.sealing.load().current.clone();
+        self.sealing.store(Arc::new(Sealing { current, other }));
     }
 
     /// Reads the master key from `path`: 64 hexadecimal digits (blanks around them are ignored)
@@ -119,11 +165,7 @@ impl Sealer {
                     ledger.display()
                 )));
             }
-            let mut master = [0u8; 32];
-            fill_random(&mut master);
-            let mut text = crate::Sha256(master).to_string();
-            text.push('\n');
-            files::write_private_file(path, text.as_bytes()).map_err(|e| refused(&e))?;
+            files::write_private_file(path, fresh_master().as_bytes()).map_err(|e| refused(&e))?;
         }
         Sealer::from_file(path)
     }
@@ -137,6 +179,8 @@ impl Sealer {
         sealed.extend_from_slice(&nonce);
         let mut body = plain.to_vec();
         self.sealing
+            .load()
+            .current
             .seal_in_place_append_tag(
                 Nonce::assume_unique_for_key(nonce),
                 Aad::from(context.as_bytes()),
@@ -162,25 +206,36 @@ impl Sealer {
         if scheme != SCHEME {
             return Err(refused());
         }
-        let mut body = body.to_vec();
-        let plain = self
-            .sealing
-            .open_in_place(
+        let sealing = self.sealing.load();
+        let open_under = |key: &LessSafeKey| {
+            let mut body = body.to_vec();
+            key.open_in_place(
                 Nonce::assume_unique_for_key(*nonce),
                 Aad::from(context.as_bytes()),
                 &mut body,
             )
-            .map_err(|_| refused())?;
-        Ok(plain.to_vec())
+            .map(|plain| plain.to_vec())
+            .ok()
+        };
+        open_under(&sealing.current)
+            .or_else(|| open_under(sealing.other.as_ref()?))
+            .ok_or_else(refused)
     }
 
     /// The digest under which a key or token is looked up and compared.
     pub fn digest_key(&self, key: &str) -> KeyDigest {
-        let tag = hmac::sign(&self.digesting, key.as_bytes());
+        let tag = hmac::sign(&self.digesting.load(), key.as_bytes());
         let mut digest = [0u8; 32];
         digest.copy_from_slice(tag.as_ref());
         KeyDigest(digest)
     }
+}
+
+/// A fresh master key, as its file has it.
+pub(crate) fn fresh_master() -> String {
+    let mut master = [0u8; 32];
+    fill_random(&mut master);
+    format!("{}\n", crate::Sha256(master))
 }
 
 /// A fresh endpoint key: 64 random bytes in base64, 88 characters that end in `==`, as the keys

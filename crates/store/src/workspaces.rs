@@ -210,7 +210,7 @@ fn subject_of(workspace: Id) -> String {
 }
 
 /// What a sealed token is bound to.
-fn context(workspace: Id, which: WhichKey) -> String {
+pub(crate) fn context(workspace: Id, which: WhichKey) -> String {
     match which {
         WhichKey::Primary => format!("workspace {workspace} primary token"),
         WhichKey::Secondary => format!("workspace {workspace} secondary token"),

@@ -70,6 +70,7 @@ async fn update(store: &Store, endpoint: Id, blob: Sha256) -> Result<Arc<Entry>,
         base: before.base_revision.unwrap(),
         revision: own_revision(r#"{"title":"own"}"#, blob),
         own: vec![own],
+        settings: None,
         action: "update resources",
     };
     let row = internal_error::update_web_service_resource_failed;
@@ -222,6 +223,7 @@ async fn a_revision_of_its_own_replaces_the_one_before_and_is_seen_by_no_other()
         base: next.revision,
         revision: EndpointRevision::OfService(next.revision),
         own: Vec::new(),
+        settings: None,
         action: "refresh",
     };
     let row = internal_error::update_web_service_resource_failed;
@@ -253,6 +255,7 @@ async fn what_is_refused_changes_nothing() {
         base,
         revision,
         own: Vec::new(),
+        settings: None,
         action: "refresh",
     };
     let row = internal_error::update_web_service_resource_failed;

@@ -4,7 +4,11 @@
 //! and absent ones are left out on the way out.
 
 pub mod arm_2017_01_01;
+pub mod arm_plans;
+pub mod arm_provider;
 pub mod arm_workspaces;
+pub mod classic;
 pub mod error;
 pub mod rrs_2_0;
+pub mod studio;
 pub mod umpire_v1;

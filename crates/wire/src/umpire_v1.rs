@@ -317,3 +317,37 @@ pub struct ConfigurationChange {
     /// Settings whose new values need a restart.
     pub restart: Vec<String>,
 }
+
+/// The answer of a change of the master key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SecretsRotated {
+    /// The name of the file, beside the key's, in which the former key is kept: backups that were
+    /// made before need it.
+    pub former_key: String,
+}
+
+/// The use of one endpoint on one day.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct UsageLine {
+    /// `2026-11-30`, in UTC.
+    pub day: String,
+    /// The endpoint's id.
+    pub endpoint_id: String,
+    /// `service/endpoint`, by the names they then had.
+    pub endpoint: String,
+    /// Answered calls.
+    pub transactions: u64,
+    /// The time that they were at work.
+    pub compute_seconds: f64,
+}
+
+/// The use of all endpoints.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct UsageList {
+    /// The first day.
+    pub from: String,
+    /// The last day.
+    pub to: String,
+    /// By day and endpoint; a day without use has no line.
+    pub lines: Vec<UsageLine>,
+}

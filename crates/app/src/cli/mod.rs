@@ -13,9 +13,11 @@ mod nodes;
 mod quickstart;
 mod rollback;
 mod score;
+mod secrets;
 mod serve;
 mod services;
 mod token;
+mod usage;
 mod workspace;
 
 use std::ffi::OsString;
@@ -113,8 +115,12 @@ enum Command {
     Token(token::Token),
     /// Show who changed what, when, from where, and with what result
     Audit(audit::Audit),
+    /// Change the master key that secrets are sealed under
+    Secrets(secrets::Secrets),
     /// List or change the settings that servers share
     Limits(limits::Limits),
+    /// Show what the endpoints are used, day by day
+    Usage(usage::Usage),
     /// Print every setting with its value and where it comes from
     Config(config::Config),
     /// List or explain the codes of failures
@@ -154,7 +160,9 @@ pub(crate) fn main() -> ExitCode {
         Command::Workspace(command) => command.run(common),
         Command::Token(command) => command.run(common),
         Command::Audit(command) => command.run(common),
+        Command::Secrets(command) => command.run(common),
         Command::Limits(command) => command.run(common),
+        Command::Usage(command) => command.run(common),
         Command::Config(command) => command.run(common),
         Command::Errors(command) => command.run(),
         Command::Completions(command) => command.run(),
@@ -184,6 +192,26 @@ impl Common {
     /// The settings in force.
     fn settings(&self, flags: Vec<(&'static str, String, String)>) -> Result<Effective, Failure> {
         crate::config::load(&self.sources(flags)).map_err(Failure::Config)
+    }
+
+    /// The data directory of the settings, opened by this process: no server may run on it.
+    fn open_store(&self, data: Option<&std::path::Path>) -> Result<store::Store, Failure> {
+        let mut flags = Vec::new();
+        let data = data.map(|p| p.to_string_lossy());
+        flag(&mut flags, "data", "--data", data.as_deref());
+        let settings = self.settings(flags)?.settings;
+        if !settings.data.join("ledger.sqlite").exists() {
+            return Err(Failure::Local(format!(
+                "{} is no data directory of a server",
+                settings.data.display()
+            )));
+        }
+        let options = store::Options {
+            master_key: settings.master_key_file.clone(),
+            subscription: settings.subscription.clone(),
+            ..store::Options::default()
+        };
+        store::Store::open_with(&settings.data, &options).map_err(Failure::Start)
     }
 
     /// The settings and a client by them.

@@ -7,6 +7,7 @@ pub(crate) mod configuration;
 pub(crate) mod nodes;
 pub(crate) mod services;
 pub(crate) mod tokens;
+pub(crate) mod usage;
 pub(crate) mod workspaces;
 
 use faults::Fault;

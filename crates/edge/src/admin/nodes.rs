@@ -43,6 +43,13 @@ pub(crate) async fn retire(call: &Call<'_>) -> Result<Reply, Fault> {
     Ok(Reply::empty(StatusCode::NO_CONTENT))
 }
 
+/// `POST /umpire/v1/secrets/rotate`: a new master key.
+pub(crate) async fn rotate_secrets(call: &Call<'_>) -> Result<Reply, Fault> {
+    let principal = authorize(call)?;
+    let former_key = call.gateway.manager.rotate_master_key(&principal).await?;
+    Reply::json(StatusCode::OK, &wire_v1::SecretsRotated { former_key })
+}
+
 fn node(node: &NodeView) -> wire_v1::NodeView {
     let state = match node.state {
         NodeState::Serving => wire_v1::NodeState::Serving,

@@ -1,6 +1,7 @@
 //! The Resource Manager's `Microsoft.MachineLearning`: a file per kind of resource.
 
-pub(crate) mod operations;
+pub(crate) mod plans;
+pub(crate) mod provider;
 pub(crate) mod services;
 pub(crate) mod workspaces;
 

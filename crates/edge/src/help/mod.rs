@@ -82,11 +82,13 @@ impl Facts<'_> {
         }
     }
 
+    /// What the endpoint is for, else what the service is for.
     fn description(&self) -> &str {
-        match self.package.description.trim() {
-            "" => self.words.no_description,
-            description => description,
-        }
+        let of_endpoint = self.entry.settings.description.trim();
+        [of_endpoint, self.package.description.trim()]
+            .into_iter()
+            .find(|text| !text.is_empty())
+            .unwrap_or(self.words.no_description)
     }
 
     /// Where calls go, without the last word and the query.

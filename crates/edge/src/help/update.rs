@@ -12,7 +12,7 @@ use crate::reply::Reply;
 /// What stands where the reader's own file belongs.
 const LOCATION: (&str, &str, &str) = (
     "https://ACCOUNT.blob.core.windows.net/",
-    "CONTAINER/NEW_MODEL.ilearner",
+    "CONTAINER/NEW_MODEL.onnx",
     "?YOUR_SAS_TOKEN",
 );
 
@@ -30,11 +30,12 @@ pub(crate) fn page(facts: &Facts<'_>) -> Reply {
         .resources()
         .map(|(_, asset)| asset.name.as_str())
         .collect();
+    let is_default = entry.endpoint_name == DEFAULT_ENDPOINT;
     let refusal = if resources.is_empty() {
         Some(words.update_nothing)
     } else if entry.read_only {
         Some(words.update_read_only)
-    } else if entry.endpoint_name == DEFAULT_ENDPOINT {
+    } else if is_default {
         Some(words.update_default)
     } else {
         None
@@ -43,6 +44,12 @@ pub(crate) fn page(facts: &Facts<'_>) -> Reply {
         html.raw("<div class=\"box\">")
             .element("p", refusal)
             .raw("</div>\n");
+    }
+    if is_default && !entry.read_only && !resources.is_empty() {
+        html.element("p", words.update_make).raw("\n");
+        parts::request_line(&mut html, facts, "PUT", &facts.endpoint_url("name"));
+        let body = json!({ "Description": "", "ThrottleLevel": "High" });
+        parts::code(&mut html, "make-endpoint", &json_text(&body));
     }
     if !resources.is_empty() {
         html.element("h2", words.resources).raw("<ul>\n");

@@ -99,8 +99,7 @@ fn find(call: &Call<'_>, address: &Address) -> Result<Arc<Entry>, Fault> {
 }
 
 async fn describe(call: &Call<'_>, entry: &Entry, path: &str) -> Result<Reply, Fault> {
-    let mut package = stored_package(call, entry).await?;
-    package.expose_sample_data &= entry.settings.sample_data;
+    let package = stored_package(call, entry).await?;
     let base = call.base_url();
     let (scheme, rest) = base.split_once("://").unwrap_or(("http", &base));
     let (host, prefix) = match rest.find('/') {
@@ -117,8 +116,8 @@ async fn describe(call: &Call<'_>, entry: &Entry, path: &str) -> Result<Reply, F
     Reply::json(StatusCode::OK, &document(&package, &place)?)
 }
 
-/// The package behind an endpoint. Whatever keeps it from being read, the document's reader is
-/// told one thing, and the log the rest.
+/// The package behind an endpoint, its samples as the endpoint shows them. Whatever keeps it from
+/// being read, the document's reader is told one thing, and the log the rest.
 pub(crate) async fn stored_package(call: &Call<'_>, entry: &Entry) -> Result<Package, Fault> {
     let failed = |inner: Fault| {
         let why = inner.cause().unwrap_or_default().to_owned();
@@ -138,5 +137,7 @@ pub(crate) async fn stored_package(call: &Call<'_>, entry: &Entry) -> Result<Pac
         .map_err(failed)?;
     let definition: serde_json::Value = serde_json::from_str(&revision.definition)
         .map_err(|e| internal_error::failed_getting_api_document().caused_by(&e))?;
-    Package::from_stored_json(&definition).map_err(failed)
+    let mut package = Package::from_stored_json(&definition).map_err(failed)?;
+    package.expose_sample_data &= entry.settings.sample_data;
+    Ok(package)
 }

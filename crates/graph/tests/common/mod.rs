@@ -1,6 +1,8 @@
 //! Modules and definitions of our own for the tests of this crate.
 #![allow(dead_code)]
 
+pub mod mutate;
+
 use std::sync::Arc;
 
 use faults::{Class, Fault};

@@ -31,6 +31,7 @@ pub fn new_service(store: &Store, name: &str) -> ServiceWrite {
         definition: r#"{"title":"first"}"#.into(),
         secrets: None,
         resources: Vec::new(),
+        plan: None,
     }
 }
 

@@ -1,0 +1,330 @@
+//! Publishing the older way: a group, a model package, staging, production, and the end.
+
+use serde_json::{Value, json};
+
+use crate::support::studio::{Group, one};
+use crate::support::{Request, Server, onnx, packages, sha256};
+
+/// Where a service says that it scores, as a path.
+fn path_of<'v>(service: &'v Value, member: &str) -> &'v str {
+    let url = service[member].as_str().expect("a URL");
+    let start = url.find("/workspaces/").expect("a scoring URL");
+    &url[start..]
+}
+
+/// Scores `x` at the service's own address with its primary key.
+#[track_caller]
+fn score(group: &Group<'_>, service: &Value, x: &str) -> Value {
+    let key = service["PrimaryKey"].as_str().expect("a key");
+    let reply = Request::new("POST", path_of(service, "Location"))
+        .bearer(key)
+        .json(&one(x))
+        .send(group.server.address);
+    assert_eq!(reply.status, 200, "{}", reply.text());
+    reply.json()
+}
+
+#[track_caller]
+fn status(group: &Group<'_>, package: &str) -> String {
+    let reply = group.call("GET", &format!("/modelpackages/{package}"));
+    assert_eq!(reply.status, 200, "{}", reply.text());
+    reply.json()["StatusCode"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn a_package_goes_through_staging_to_production_and_out() {
+    let mut server = Server::start();
+    let (workspace, id, staging, production);
+    {
+        let group = server.group("Penguins of Adélie");
+        (workspace, id) = (group.workspace.clone(), group.id.clone());
+        let shown = group.shown();
+        assert_eq!(shown["Name"], "Penguins of Adélie");
+        assert_eq!(shown["StagingWebService"], Value::Null);
+        assert_eq!(shown["ModelPackages"], json!([]));
+
+        let package = group.linear(2.0);
+        assert_eq!(status(&group, &package), "InTesting");
+        staging = group.publish(&package, "Staging");
+        let reply = group.test(&staging, "3");
+        assert_eq!((reply.status, reply.json()), (200, json!(["3", "7"])));
+
+        // The service is one like every other: its own address, its own keys, a swagger document.
+        let service = group.shown()["StagingWebService"].clone();
+        assert_eq!(service["ModelPackageId"], package.as_str());
+        assert_eq!(service["Id"], staging.as_str());
+        assert_eq!(score(&group, &service, "1"), json!(["1", "3"]));
+        let execute = path_of(&service, "Location").replace("/score", "/execute?api-version=2.0");
+        let reply = Request::new("POST", &execute)
+            .bearer(service["SecondaryKey"].as_str().unwrap())
+            .json(&crate::support::one_x(1.0))
+            .send(server.address);
+        assert_eq!(reply.status, 200, "{}", reply.text());
+        let swagger = path_of(&service, "Location").replace("/score", "/swagger.json");
+        let swagger = Request::new("GET", &swagger).send(server.address).json();
+        assert_eq!(swagger["info"]["title"], "Penguins of Adélie");
+
+        let body = json!({"StatusCode": "ReadyForProduction"});
+        let path = format!("/modelpackages/{package}");
+        assert_eq!(group.send("PUT", &path, &body).status, 200);
+        assert_eq!(status(&group, &package), "ReadyForProduction");
+        production = group.publish(&package, "Production");
+        assert_ne!(production, staging);
+        assert_eq!(status(&group, &package), "DeployedToProduction");
+
+        // A better package takes its place: address and keys stay, calls get the new one.
+        let before = group.shown()["ProductionWebService"].clone();
+        let better = group.linear(10.0);
+        let path = format!("/webservices/{production}");
+        let reply = group.send("PUT", &path, &json!({"ModelPackageId": better}));
+        assert_eq!(reply.status, 200, "{}", reply.text());
+        let after = reply.json();
+        for member in [
+            "Id",
+            "Location",
+            "PrimaryKey",
+            "SecondaryKey",
+            "CreationTime",
+        ] {
+            assert_eq!(after[member], before[member], "{member}");
+        }
+        assert_eq!(after["ModelPackageId"], better.as_str());
+        assert_eq!(score(&group, &after, "1"), json!(["1", "11"]));
+        assert_eq!(group.test(&staging, "1").json(), json!(["1", "3"]));
+        assert_eq!(status(&group, &package), "ReadyForProduction");
+        assert_eq!(status(&group, &better), "DeployedToProduction");
+    }
+
+    // All of it is there after the process was killed.
+    server.restart();
+    let group = Group {
+        server: &server,
+        workspace,
+        id,
+    };
+    let shown = group.shown();
+    assert_eq!(shown["ModelPackages"].as_array().unwrap().len(), 2);
+    let service = shown["ProductionWebService"].clone();
+    assert_eq!(score(&group, &service, "1"), json!(["1", "11"]));
+    let packages = shown["ModelPackages"].as_array().unwrap();
+    let older = packages[0]["Id"].as_str().unwrap();
+    let better = packages[1]["Id"].as_str().unwrap();
+
+    // Retired, a package answers on and is not published again.
+    let retired = json!({"StatusCode": "Retired"});
+    let reply = group.send("PATCH", &format!("/modelpackages/{better}"), &retired);
+    assert_eq!(reply.json()["StatusCode"], "Retired");
+    let again = json!({"ModelPackageId": better, "WebServiceType": "Staging"});
+    assert_eq!(group.send("POST", "/webservices", &again).status, 409);
+    assert_eq!(score(&group, &service, "1"), json!(["1", "11"]));
+
+    // What answers calls does not go from under them.
+    for package in [older, better] {
+        let reply = group.call("DELETE", &format!("/modelpackages/{package}"));
+        assert_eq!(reply.status, 409, "{}", reply.text());
+    }
+    assert_eq!(
+        group
+            .call("DELETE", &format!("/webservices/{staging}"))
+            .status,
+        204
+    );
+    assert_eq!(
+        group
+            .call("DELETE", &format!("/modelpackages/{older}"))
+            .status,
+        204
+    );
+    assert_eq!(group.test(&staging, "1").status, 404);
+
+    // The group takes the rest with it.
+    assert_eq!(group.call("DELETE", "").status, 204);
+    let key = service["PrimaryKey"].as_str().unwrap();
+    let reply = Request::new("POST", path_of(&service, "Location"))
+        .bearer(key)
+        .json(&one("1"))
+        .send(server.address);
+    assert_eq!(reply.status, 401, "the key is gone with its service");
+    let listed = Request::new("GET", "/umpire/v1/services")
+        .bearer(&server.token())
+        .send(server.address);
+    assert_eq!(listed.json()["services"], json!([]));
+}
+
+#[test]
+fn a_failed_publication_changes_nothing() {
+    let server = Server::start();
+    let group = server.group("group");
+    let service = group.publish(&group.linear(2.0), "Production");
+    let before = group.shown();
+    let model = server.upload(b"no model");
+    let broken = packages::model_package(&model, &["x"]);
+    let given = json!({"ModelPackage": broken, "WebServiceType": "Production"});
+    let reply = group.send("POST", "/webservices", &given);
+    assert_eq!(
+        reply.header("x-ms-error-code"),
+        Some("ModelPackageFormatError"),
+        "{}",
+        reply.text()
+    );
+    assert_eq!(group.shown(), before, "nor does the package stay");
+    let package = group.package(&broken);
+    let body = json!({"ModelPackageId": package});
+    let reply = group.send("PUT", &format!("/webservices/{service}"), &body);
+    assert_eq!(reply.status, 500);
+    assert_eq!(
+        group.shown()["ProductionWebService"],
+        before["ProductionWebService"]
+    );
+    assert_eq!(group.test(&service, "1").json(), json!(["1", "3"]));
+}
+
+#[test]
+fn the_classic_id_of_a_group_is_that_of_its_production_service() {
+    let server = Server::start();
+    let group = server.group("group");
+    group.publish(&group.linear(2.0), "Production");
+    let path = format!(
+        "/workspaces/{}/services/{}/swagger.json",
+        group.workspace, group.id
+    );
+    assert_eq!(Request::new("GET", &path).send(server.address).status, 200);
+    let shown = group.shown();
+    assert_eq!(shown["Endpoints"].as_array().unwrap().len(), 1);
+    assert_eq!(shown["Endpoints"][0]["Name"], "default");
+}
+
+#[test]
+fn test_calls_need_credentials_unless_the_group_says_otherwise() {
+    let server = Server::start();
+    let group = server.group("group");
+    let service = group.publish(&group.linear(2.0), "Staging");
+    let path = group.path(&format!("/webservices/{service}/score"));
+    let anonymous = || {
+        let call = Request::new("POST", &path).json(&one("1"));
+        call.send(server.address)
+    };
+    assert_eq!(anonymous().status, 401);
+    // The service's own key is good for it, and for no more of the group.
+    let shown = group.shown();
+    let key = shown["StagingWebService"]["PrimaryKey"].as_str().unwrap();
+    let keyed = Request::new("POST", &path).bearer(key).json(&one("1"));
+    assert_eq!(keyed.send(server.address).status, 200);
+    let beyond = Request::new("GET", &group.path("")).bearer(key);
+    assert_eq!(beyond.send(server.address).status, 401);
+    let open = group.send("PUT", "", &json!({"AllowAnonymousTest": true}));
+    assert_eq!(open.status, 200, "{}", open.text());
+    assert_eq!(open.json()["Name"], "group", "the name stays");
+    let reply = anonymous();
+    assert_eq!((reply.status, reply.json()), (200, json!(["1", "3"])));
+    // Nothing else opens by it.
+    let stranger = Request::new("GET", &group.path("")).send(server.address);
+    assert_eq!(stranger.status, 401);
+    let wrong = Request::new("POST", &path)
+        .bearer("not a token")
+        .json(&one("1"))
+        .send(server.address);
+    assert_eq!(wrong.status, 401, "a wrong credential is not none");
+}
+
+#[test]
+fn parameters_and_stored_inputs_become_those_of_the_service() {
+    let server = Server::start();
+    let group = server.group("group");
+    let bytes = onnx::linear(&[2.0], 1.0);
+    server.upload(&bytes);
+    // The bare hash will do.
+    let mut package = packages::model_package(&sha256(&bytes), &["x"]);
+    let parameter = &mut package["Workflow"]["ModuleNodes"][0]["ModuleParameters"][0];
+    parameter["ValueType"] = json!("GraphParameterName");
+    parameter["Value"] = json!("Append");
+    package["Parameters"] = json!([{"Name": "Append", "Type": "Boolean", "DefaultValue": "False"}]);
+    package["UpdatableInputs"] = json!([
+        {"GraphModuleNodeId": "-17", "PortName": "Trained model", "Name": "Slope"}
+    ]);
+    package["Outputs"][0]["Schema"] = Value::Null;
+    package["OutputsMetadata"] = json!([]);
+    let id = group.package(&package);
+    let service = group.publish(&id, "Staging");
+    assert_eq!(group.test(&service, "1").json(), json!(["3"]));
+    let mut body = one("1");
+    body["Instance"]["GlobalParameters"] = json!({"Append": "True"});
+    let reply = group.send("POST", &format!("/webservices/{service}/score"), &body);
+    assert_eq!(reply.json(), json!(["1", "3"]));
+
+    // The definition is exported, and deploys elsewhere as it is.
+    let exported = group
+        .call(
+            "GET",
+            &format!("/webservices/{service}/webservicedefinition"),
+        )
+        .json();
+    let assets = exported["properties"]["assets"].as_object().unwrap();
+    assert!(
+        assets
+            .values()
+            .any(|a| a["name"] == "Slope [trained model]")
+    );
+    server.deploy("copy", &exported);
+
+    let path = format!("/api/workspaces/{}", group.workspace);
+    let read = |rest: &str| {
+        let reply = server
+            .studio("GET", &format!("{path}{rest}"))
+            .send(server.address);
+        assert_eq!(reply.status, 200, "{rest}: {}", reply.text());
+        reply.json()
+    };
+    assert_eq!(read("")["WorkspaceId"], group.workspace.as_str());
+    let models = read("/trainedmodels");
+    assert_eq!(models[0]["Name"], "Slope [trained model]");
+    assert_eq!(models[0]["Id"], format!("umpire:sha256:{}", sha256(&bytes)));
+    assert_eq!(read("/datasources"), json!([]));
+    assert_eq!(read("/transformmodules"), json!([]));
+    let modules = read("/modules");
+    let named = |m: &&Value| m["Name"] == "Score Model";
+    assert!(modules.as_array().unwrap().iter().find(named).is_some());
+    let absent = server
+        .studio("GET", &format!("{path}/experiments"))
+        .send(server.address);
+    assert_eq!(absent.status, 404);
+}
+
+#[test]
+fn diagnostics_settings_are_kept_and_their_key_is_never_shown() {
+    let server = Server::start();
+    let group = server.group("group");
+    let package = group.linear(2.0);
+    let body = json!({
+        "ModelPackageId": package,
+        "WebServiceType": "Production",
+        "MaxConcurrentCalls": 7,
+        "DiagnosticsSettings": {
+            "DiagnosticsTraceLevel": "Error",
+            "DiagnosticsConnectionString": "AccountName=acct;AccountKey=c2VjcmV0",
+            "DiagnosticsRRSRequestsPath": "logs/requests",
+            "DiagnosticsRRSInitializationsPath": "logs/init",
+            "DiagnosticsBESJobsPath": "logs/jobs",
+            "DiagnosticsExpiryTime": "2999-01-01T00:00:00Z"
+        }
+    });
+    let reply = group.send("POST", "/webservices", &body);
+    assert_eq!(reply.status, 200, "{}", reply.text());
+    let shown = group.shown();
+    let settings = &shown["ProductionWebService"]["DiagnosticsSettings"];
+    assert_eq!(settings["DiagnosticsTraceLevel"], "Error");
+    assert_eq!(settings["DiagnosticsRRSRequestsPath"], "logs/requests");
+    assert!(!shown.to_string().contains("c2VjcmV0"), "{shown}");
+    let service = shown["ProductionWebService"]["Id"].as_str().unwrap();
+    let definition = group
+        .call(
+            "GET",
+            &format!("/webservices/{service}/webservicedefinition"),
+        )
+        .json();
+    let properties = &definition["properties"];
+    assert_eq!(properties["diagnostics"]["level"], "Error");
+    assert_eq!(properties["storageAccount"], json!({"name": "acct"}));
+    assert_eq!(properties["realtimeConfiguration"]["maxConcurrentCalls"], 7);
+    assert!(!definition.to_string().contains("c2VjcmV0"));
+}
