@@ -8,6 +8,7 @@
 mod support;
 
 mod calls;
+mod classic;
 mod containers;
 mod deploys;
 mod installation;
@@ -41,13 +42,19 @@ provocations! {
     "BadArgument.BadParameterValue" => parameters::bad_parameter_value;
     "BadArgument.BadSubscriptionId" => lookups::bad_subscription_id;
     "BadArgument.BadVersionCall" => calls::bad_version_call;
+    "BadArgument.BlobNotFound" => classic::blob_not_found;
+    "BadArgument.ContainerIsEmpty" => classic::container_is_empty;
+    "BadArgument.ContainerSegmentInvalid" => classic::container_segment_invalid;
     "BadArgument.DataTypeNotSupported" => deploys::data_type_not_supported;
     "BadArgument.InvalidInputNames" => calls::invalid_input_names;
+    "BadArgument.InvalidBlob" => classic::invalid_blob;
+    "BadArgument.InvalidBlobExtension" => classic::invalid_blob_extension;
     "BadArgument.InvalidQueryParameter" => calls::invalid_query_parameter;
     "BadArgument.MissingKeys" => deploys::missing_keys;
     "BadArgument.MissingRequestInput" => calls::missing_request_input;
     "BadArgument.MissingRequiredGlobalParameters" => parameters::missing_required_global_parameters;
     "BadArgument.MissingWebServiceId" => lookups::missing_web_service_id;
+    "BadArgument.MissingWebServicePackage" => classic::missing_web_service_package;
     "BadArgument.MissingWorkspaceId" => lookups::missing_workspace_id;
     "BadArgument.RequestBodyInvalid" => calls::request_body_invalid;
     "BadArgument.RequestIsEmpty" => calls::request_is_empty;
@@ -84,6 +91,7 @@ provocations! {
     "InternalError.ClusterConfigBlobMisconfigured" => operations::cluster_config_blob_misconfigured;
     "InternalError.ContainerProcessTerminatedWithSystemError" => containers::terminated_with_system_error;
     "InternalError.ContainerProcessTerminatedWithUnknownError" => containers::terminated_with_unknown_error;
+    "InternalError.DeleteWebServiceResourceFailed" => classic::delete_web_service_resource_failed;
     "InternalError.ContainerValidationFailed" => operations::container_validation_failed;
     "InternalError.FailedGettingApiDocument" => stored::failed_getting_api_document;
     "InternalError.FailedStoringWebService" => installation::failed_storing_web_service;
@@ -97,6 +105,7 @@ provocations! {
     "InternalError.UnexpectedScoreStatus" => containers::unexpected_score_status;
     "InternalError.UnknownBackendErrorResponse" => containers::unknown_backend_error_response;
     "InternalError.UnknownError" => stored::unknown_error;
+    "InternalError.UpdateWebServiceResourceFailed" => classic::update_web_service_resource_failed;
     "InternalError.WebServicePackageInvalid" => stored::web_service_package_invalid;
     "InternalError.WorkerAuthorizationFailed" => containers::worker_authorization_failed;
     "InternalError.WorkerUnreachable" => containers::worker_unreachable;
@@ -124,7 +133,7 @@ provocations! {
 }
 
 /// How long `pending.txt` may be. Lower it with every name that leaves the list.
-const MOST_PENDING: usize = 32;
+const MOST_PENDING: usize = 24;
 
 /// The root of the repository.
 fn root() -> PathBuf {

@@ -4,6 +4,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod classic;
 mod clients;
 mod command_line;
 mod documents;

@@ -9,6 +9,7 @@ pub mod http;
 pub mod onnx;
 pub mod packages;
 pub mod spec;
+pub mod storage;
 pub mod studio;
 pub mod tls;
 
