@@ -14,6 +14,7 @@ mod identities;
 mod life;
 mod operations;
 mod plans;
+mod published;
 mod requests;
 mod studio;
 mod workspaces;
