@@ -39,6 +39,9 @@ for (const apiVersion of ["2019-10-01", "2016-04-01"]) {
   check(keys.primaryToken && keys.secondaryToken && keys.primaryToken !== keys.secondaryToken, "two tokens");
   await client.workspaces.resyncStorageKeys(name, group);
 
+  const operations = await all(client.operations.list());
+  check(operations.length > 0 && operations.every((o) => o.name && o.display), "operations", operations);
+
   await client.workspaces.delete(group, name);
   const absent = await failure(client.workspaces.get(group, name), "get of a deleted workspace");
   equal(absent.statusCode, 404, "its status");

@@ -6,7 +6,7 @@ use std::process::{Command, Output};
 use serde_json::{Value, json};
 
 use crate::support::tls::Authority;
-use crate::support::{Server, Setup, one_x};
+use crate::support::{Request, Server, Setup, one_x, onnx};
 
 fn root() -> PathBuf {
     std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -135,4 +135,40 @@ fn run_published(script: &str, models: &[&[u8]]) {
 #[test]
 fn the_published_workspaces_client_works() {
     run_published("workspaces.mjs", &[]);
+}
+
+#[test]
+fn the_published_plans_client_works() {
+    run_published("plans.mjs", &[&onnx::linear(&[2.0], 1.0)]);
+}
+
+#[test]
+fn the_classic_management_flow_works_by_curl() {
+    let server = Server::start();
+    let service = server.deploy_linear("linear");
+    let model = server.upload(&onnx::linear(&[10.0], 1.0));
+    let tokens = Request::new("GET", "/umpire/v1/workspaces/default/tokens")
+        .bearer(&server.token())
+        .send(server.address);
+    let tokens = tokens.json();
+    let url = format!("http://{}", server.address);
+    let output = Command::new("sh")
+        .arg(root().join("tests/clients/classic.sh"))
+        .arg(format!("{url}/"))
+        .arg(model.replace("umpire:sha256:", "umpire/v1/blobs/"))
+        .env("UMPIRE_URL", &url)
+        .env("WORKSPACE", &service.workspace)
+        .env(
+            "WORKSPACE_TOKEN",
+            tokens["primary"].as_str().expect("a token"),
+        )
+        .env("SERVICE", &service.service)
+        .output()
+        .expect("it runs");
+    assert!(
+        output.status.success(),
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
 }
