@@ -12,6 +12,7 @@ mod durability;
 mod help;
 mod identities;
 mod life;
+mod oidc;
 mod operations;
 mod plans;
 mod published;

@@ -167,11 +167,11 @@ impl Live {
             false => None,
         };
         let outbound = options::outbound(settings)?;
+        let rules = options::manage_options(settings, outbound, parts.cache.clone())?;
         parts.host.set_options(&options::host_options(settings))?;
         parts
             .scorer
             .set_options(&options::scoring_options(settings));
-        let rules = options::manage_options(settings, outbound, parts.cache.clone());
         parts.manager.set_options(rules);
         telemetry::set_level(options::level(settings));
         parts.telemetry.set_access_log(settings.log_access);

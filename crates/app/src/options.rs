@@ -4,6 +4,7 @@ use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use containers::HostOptions;
 use faults::{Class, Fault};
@@ -79,17 +80,71 @@ pub(crate) fn manage_options(
     settings: &Settings,
     outbound: outbound::Outbound,
     cache: Option<Arc<outbound::Cache>>,
-) -> manage::Options {
+) -> Result<manage::Options, Fault> {
     let throttles = manage::Throttles {
         most: u32::try_from(settings.limit_max_concurrent_calls).unwrap_or(u32::MAX),
         ..manage::Throttles::default()
     };
-    manage::Options {
+    Ok(manage::Options {
         throttles,
         pool: pool_limits(settings),
         blob_limit: settings.limit_blob.0,
         outbound,
         cache,
+        identity: identity(settings)?.map(Arc::new),
+    })
+}
+
+/// The time for one attempt to fetch a document of the identity provider, with somebody waiting to
+/// be let in.
+const IDENTITY_TIME: Duration = Duration::from_secs(5);
+/// The largest such document, in bytes.
+const IDENTITY_DOCUMENT: u64 = 1 << 20;
+
+/// The identity provider, where there is one, with a client of its own: it may be reached without
+/// standing on the list of what may be fetched.
+fn identity(settings: &Settings) -> Result<Option<manage::IdentityProvider>, Fault> {
+    let Some(issuer) = &settings.oidc_issuer else {
+        return Ok(None);
+    };
+    let named = [Some(issuer.0.as_str()), settings.oidc_jwks_url.as_deref()];
+    let hosts = named.into_iter().flatten().filter_map(secure_host);
+    let mut allow = settings.outbound_allow.clone();
+    allow.extend(hosts.filter_map(|host| host.parse().ok()));
+    let outbound = outbound::Outbound::new(outbound::Options {
+        allow,
+        timeout: IDENTITY_TIME,
+        retries: 1,
+        max_size: IDENTITY_DOCUMENT,
+        authorities: settings.outbound_ca.clone(),
+    })
+    .map_err(|unusable| match unusable {
+        outbound::Unusable::Limit(problem) | outbound::Unusable::Authorities(problem) => {
+            Fault::bare(Class::InternalError).because(problem)
+        }
+    })?;
+    let options = oidc::Options {
+        issuer: issuer.0.clone(),
+        audience: settings.oidc_audience.clone(),
+        jwks_url: settings.oidc_jwks_url.clone(),
+    };
+    Ok(Some(manage::IdentityProvider::new(
+        options,
+        outbound,
+        settings.oidc_role_claim.clone(),
+        settings.oidc_grants.clone(),
+    )))
+}
+
+/// The host of an `https` URL.
+fn secure_host(url: &str) -> Option<&str> {
+    let rest = url.strip_prefix("https://")?;
+    let authority = rest.split(['/', '?', '#']).next()?;
+    let (host, port) = authority.rsplit_once(':').unwrap_or((authority, ""));
+    match port.bytes().all(|b| b.is_ascii_digit()) {
+        true => Some(host),
+        // The last part of an address in brackets.
+        false => Some(authority),
     }
 }
 

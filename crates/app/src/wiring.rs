@@ -156,12 +156,14 @@ impl Server {
             telemetry.clone(),
             &options::scoring_options(settings),
         ));
+        let rules = options::manage_options(settings, outbound, cache.clone())
+            .map_err(|fault| refused(&telemetry, fault))?;
         let manager = manage::Manager::new(
             store.clone(),
             host.clone(),
             Arc::new(modules::registry()),
             telemetry.clone(),
-            options::manage_options(settings, outbound, cache.clone()),
+            rules,
         );
         let tls = options::tls(settings)?;
         let scheme = if tls.is_some() { "https" } else { "http" };

@@ -61,6 +61,17 @@ impl Call<'_> {
             .or_else(|| extract::studio_token(&self.head.headers))
     }
 
+    /// Makes ready what the credential of a management call is checked with.
+    async fn prepare_sign_in(&self) {
+        // What scores has keys of its own, but for the Studio API's test calls.
+        let route = self.matched.route;
+        let manages = route.surface != Surface::Score || route.template.starts_with("/api/");
+        if manages && let Some(credential) = self.management_credential() {
+            // Boxed, so that the future of a scoring call stays small.
+            Box::pin(self.gateway.manager.prepare_sign_in(credential)).await;
+        }
+    }
+
     /// Who makes this management call.
     pub(crate) fn principal(&self) -> Result<manage::Principal, Fault> {
         self.principal_on(None)
@@ -241,6 +252,7 @@ pub(crate) async fn handle(
                     seen: &mut seen,
                     started,
                 };
+                call.prepare_sign_in().await;
                 let result = AssertUnwindSafe(action.run(&mut call))
                     .catch_unwind()
                     .await

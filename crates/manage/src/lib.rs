@@ -11,6 +11,7 @@ mod diagnostics;
 mod endpoints;
 mod groups;
 mod history;
+mod identity;
 mod in_progress;
 mod json;
 mod location;
@@ -48,6 +49,7 @@ pub use definition::ApiVersion;
 pub use deploy::Deployed;
 pub use endpoints::{EndpointChange, EndpointView};
 pub use groups::{GroupPath, GroupView, ModuleView, PackageView, PublishedView, status_name};
+pub use identity::{Grant, IdentityProvider};
 pub use nodes::{ContainerView, NodeState, NodeView};
 pub use plans::{
     AssociationView, PLAN_SKUS, PlanDay, PlanPage, PlanSku, PlanVersion, PlanView, Quantities,
@@ -76,6 +78,8 @@ pub struct Options {
     pub outbound: Outbound,
     /// What was fetched before.
     pub cache: Option<Arc<Cache>>,
+    /// Whose tokens sign in beside our own.
+    pub identity: Option<Arc<IdentityProvider>>,
 }
 
 impl Default for Options {
@@ -86,6 +90,7 @@ impl Default for Options {
             blob_limit: 4 << 30,
             outbound: Outbound::closed(),
             cache: None,
+            identity: None,
         }
     }
 }
@@ -162,6 +167,10 @@ impl Manager {
 
     /// Lets these rules hold from now on; what is under way ends by those that it began with.
     pub fn set_options(&self, options: Options) {
+        let before = self.inner.options.load();
+        if let (Some(new), Some(before)) = (&options.identity, &before.identity) {
+            new.follow(before);
+        }
         self.inner.options.store(Arc::new(options));
     }
 

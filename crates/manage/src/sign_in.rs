@@ -8,12 +8,23 @@ use crate::Manager;
 use crate::access::Principal;
 
 impl Manager {
+    /// Makes ready what the credential is to be checked with. Checking it is reading memory; this
+    /// may wait for an identity provider whose keys are not known yet.
+    pub async fn prepare_sign_in(&self, credential: &str) {
+        let provider = self.inner.options.load().identity.clone();
+        if let Some(provider) = provider {
+            provider.prepare(credential).await;
+        }
+    }
+
     /// Checks the credentials of a management call that came from the address `origin`: the
-    /// operator's token, a management token or a token of a workspace. Keys of endpoints open nothing here.
+    /// operator's token, a management token, a token of a workspace, or one of the identity
+    /// provider. Keys of endpoints open nothing here.
     ///
     /// # Errors
     /// `Unauthorized.ManagementRequestUnauthorized`; `InternalError.AdminAuthenticationFailed` when
-    /// only the operator's token could be meant and cannot be read.
+    /// only the operator's token could be meant and cannot be read; `ServiceUnavailable` for a token
+    /// of the identity provider while its keys are not known.
     pub fn authorize(&self, credential: Option<&str>, origin: &str) -> Result<Principal, Fault> {
         self.authorize_on(None, credential, origin)
     }
@@ -40,14 +51,22 @@ impl Manager {
         };
         let now = Timestamp::now();
         match known(store, endpoint, &digest, now) {
-            Some(Known::Is(name, role, scope)) => Ok(somebody(name, role, scope)),
-            Some(Known::NoLonger(why)) => Err(refused().because(why)),
-            None if store.is_operator(&digest)? => Ok(somebody(
+            Some(Known::Is(name, role, scope)) => return Ok(somebody(name, role, scope)),
+            Some(Known::NoLonger(why)) => return Err(refused().because(why)),
+            None => {}
+        }
+        if let (Some(provider), Some(text)) = (&self.inner.options.load().identity, credential)
+            && let Some(principal) = provider.sign_in(text, origin, now)?
+        {
+            return Ok(principal);
+        }
+        match store.is_operator(&digest)? {
+            true => Ok(somebody(
                 "operator".into(),
                 Role::Admin,
                 Scope::Installation,
             )),
-            None => Err(refused().because("the credential is not one of this installation's")),
+            false => Err(refused().because("the credential is not one of this installation's")),
         }
     }
 }

@@ -23,7 +23,7 @@ use refresh::{Need, Times};
 use token::Token;
 
 /// Which provider is believed, and about what.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
     /// The provider's name for itself, a URL without a `/` at its end; `iss` must be exactly this,
     /// but for such a `/`.
@@ -76,6 +76,15 @@ impl Provider {
                 times: Mutex::default(),
                 fetching: tokio::sync::Mutex::new(()),
             }),
+        }
+    }
+
+    /// Takes over the keys that another value for the same provider has, so that nothing is
+    /// unknown while they are fetched again.
+    pub fn take_keys(&self, other: &Provider) {
+        if self.inner.options == other.inner.options {
+            self.inner.keys.store(other.inner.keys.load_full());
+            *self.inner.times() = other.inner.times().after_a_change();
         }
     }
 
@@ -166,10 +175,8 @@ impl Inner {
         let document: Value =
             serde_json::from_slice(&bytes).map_err(|e| format!("{url} is not JSON: {e}"))?;
         // A document about another issuer must not lead to that one's keys.
-        if !document["issuer"]
-            .as_str()
-            .is_some_and(|named| named.trim_end_matches('/') == issuer)
-        {
+        let named = document["issuer"].as_str();
+        if named.is_none_or(|named| named.trim_end_matches('/') != issuer) {
             return Err(format!("{url} is about another issuer"));
         }
         match document["jwks_uri"].as_str() {

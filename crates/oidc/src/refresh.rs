@@ -36,6 +36,15 @@ impl Times {
         self.fetched.is_none()
     }
 
+    /// The same where what failed may succeed from now on.
+    pub(crate) fn after_a_change(&self) -> Times {
+        Times {
+            fetched: self.fetched,
+            failed: None,
+            unknown: None,
+        }
+    }
+
     pub(crate) fn fetched(&mut self, at: Instant) {
         self.fetched = Some(at);
         self.failed = None;

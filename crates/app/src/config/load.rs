@@ -249,6 +249,14 @@ pub(crate) fn load(sources: &Sources) -> Result<Effective, Problem> {
     for (name, flag, text) in &sources.flags {
         apply(name, text, Origin::Flag(flag.clone()))?;
     }
+    if settings.oidc_issuer.is_some() {
+        if settings.oidc_audience.is_empty() {
+            return Err(Problem::Together("oidc.issuer", "oidc.audience"));
+        }
+        if settings.oidc_grants.is_empty() {
+            return Err(Problem::Together("oidc.issuer", "oidc.grants"));
+        }
+    }
     if settings.container_memory_quota.0 < LEAST_QUOTA {
         let (value, origin) = quota_text.unwrap_or_else(|| (String::new(), Origin::Default));
         return Err(Problem::Memory { value, origin });

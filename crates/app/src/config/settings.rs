@@ -221,6 +221,22 @@ settings! {
     /// `auto` uses control groups where they can be written; `off` never.
     "containers.cgroup" => container_cgroup: Cgroups = Cgroups::Auto;
 
+    /// An identity provider (OpenID Connect) whose tokens sign in for the management APIs: its
+    /// issuer, such as `https://login.example.com/realms/main`.
+    "oidc.issuer" reload => oidc_issuer: Option<BaseUrl> = None;
+    /// What such a token must be made for: its `aud` must name one of these.
+    "oidc.audience" reload => oidc_audience: Vec<String> = Vec::new();
+    /// Where the provider's keys are; without it, where its
+    /// `/.well-known/openid-configuration` says. The issuer's host and this one are reached without
+    /// standing in `outbound.allow`; another host, a private address and plain HTTP must stand there.
+    "oidc.jwks_url" reload => oidc_jwks_url: Option<String> = None;
+    /// The claim of a token that `oidc.grants` looks into; `a.b` is the claim `b` of the claim `a`.
+    "oidc.role_claim" reload => oidc_role_claim: String = "roles".to_owned();
+    /// Who may do what: `VALUE=ROLE@SCOPE`, of which the first counts whose value stands in the
+    /// claim; `*` stands for every token. Roles are `read`, `manage`, `admin`; scopes
+    /// `installation`, `subscription:S`, `group:S/G`, `workspace:ID`, `service:ID`.
+    "oidc.grants" reload => oidc_grants: Vec<manage::Grant> = Vec::new();
+
     /// What may be fetched from: hosts (`files.example.com`), hosts below a domain
     /// (`*.blob.core.windows.net`), addresses (`10.1.0.0/16`); with `http://` before it plain HTTP
     /// too. A host that is listed by name is reached at public addresses only.
