@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::{Forest, Leaves, Node, Real, Root, flags};
+use super::{Forest, Leaves, Node, Real, Root, Sets, flags};
 
 /// How a split compares.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,6 +13,8 @@ pub(crate) enum Mode {
     Greater,
     Equal,
     NotEqual,
+    /// Is in the set whose number, by [`Real::of_index`], is the threshold.
+    InSet,
     Leaf,
 }
 
@@ -48,6 +50,7 @@ pub(crate) fn forest<T: Real>(
     raw: &[RawNode<T>],
     weights: &[RawWeight<T>],
     targets: usize,
+    sets: Sets,
 ) -> Result<Forest<T>, String> {
     if raw.is_empty() {
         return Err("there are no trees".into());
@@ -118,7 +121,7 @@ pub(crate) fn forest<T: Real>(
         &by_leaf,
         targets,
     );
-    Forest::new(nodes, roots, targets, leaves)
+    Forest::new(nodes, roots, targets, leaves, sets)
 }
 
 /// The two nodes after each split.
@@ -243,6 +246,7 @@ fn node<T: Real>(
         Mode::GreaterOrEqual => (flags::LESS, true),
         Mode::Equal => (flags::EQUAL, false),
         Mode::NotEqual => (flags::EQUAL, true),
+        Mode::InSet => (flags::SET, false),
     };
     if swap && raw.threshold.nan() {
         // Nothing compares with NaN: every order fails, and `!=` always holds.

@@ -8,7 +8,7 @@
 //! Whatever the blocks, each row's weights are added in the order of the trees and in the type of
 //! the thresholds, as ONNX Runtime adds them on one thread.
 
-use super::{Aggregate, Comparison, Forest, Leaves, Node, Real, flags};
+use super::{Aggregate, Comparison, Forest, Leaves, Node, Real, Sets, flags};
 
 /// How many walks go on at the same time.
 const LANES: usize = 8;
@@ -38,6 +38,20 @@ impl<T: Real> Forest<T> {
         width: usize,
         aggregate: Aggregate,
         buffers: &mut Buffers<T>,
+        finish: impl FnMut(Scored<'_, T>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        self.score_from(&[], values, width, aggregate, buffers, finish)
+    }
+
+    /// The same where the sums of each row begin with `start`, one for each target, and not with
+    /// zeros; an empty `start` is zeros.
+    pub fn score_from<E>(
+        &self,
+        start: &[T],
+        values: &[T],
+        width: usize,
+        aggregate: Aggregate,
+        buffers: &mut Buffers<T>,
         mut finish: impl FnMut(Scored<'_, T>) -> Result<(), E>,
     ) -> Result<(), E> {
         assert!(width >= self.features, "rows are too narrow for the trees");
@@ -46,6 +60,11 @@ impl<T: Real> Forest<T> {
             let block = BLOCK.min(rows - first);
             let values = &values[first * width..(first + block) * width];
             buffers.reset(block * self.targets);
+            if !start.is_empty() {
+                for scores in buffers.scores.chunks_exact_mut(self.targets) {
+                    scores.copy_from_slice(start);
+                }
+            }
             self.block(values, width, block, aggregate, buffers);
             finish(Scored {
                 first,
@@ -74,6 +93,7 @@ impl<T: Real> Forest<T> {
             }
             Comparison::LessNan => self.walk::<LessNan>(values, width, rows, aggregate, buffers),
             Comparison::Mixed => self.walk::<Mixed>(values, width, rows, aggregate, buffers),
+            Comparison::Sets => self.walk::<InSets>(values, width, rows, aggregate, buffers),
         }
     }
 
@@ -100,7 +120,7 @@ impl<T: Real> Forest<T> {
                     *unused = roots[0].node;
                 }
                 let rows = [&values[..width]; LANES];
-                advance::<T, C>(&self.nodes, &mut at, &rows, depth);
+                advance::<T, C>(&self.nodes, &self.sets, &mut at, &rows, depth);
                 for (lane, &end) in at[..roots.len()].iter().enumerate() {
                     let tree = group * LANES + lane;
                     self.take(tree, end, aggregate, scores, has);
@@ -117,7 +137,7 @@ impl<T: Real> Forest<T> {
                     *lane = row;
                 }
                 let mut at = [root.node; LANES];
-                advance::<T, C>(&self.nodes, &mut at, &lanes, root.depth);
+                advance::<T, C>(&self.nodes, &self.sets, &mut at, &lanes, root.depth);
                 ends.extend_from_slice(&at[..count]);
             }
             self.take_all(tree, aggregate, scores, has, ends);
@@ -216,7 +236,7 @@ impl<T: Real> Buffers<T> {
 
 /// A comparison that is known when the inner loop is compiled.
 trait Compare {
-    fn holds<T: Real>(x: T, node: &Node<T>) -> bool;
+    fn holds<T: Real>(x: T, node: &Node<T>, sets: &Sets) -> bool;
 }
 
 struct LessOrEqual;
@@ -224,38 +244,39 @@ struct Less;
 struct LessOrEqualNan;
 struct LessNan;
 struct Mixed;
+struct InSets;
 
 impl Compare for LessOrEqual {
     #[inline(always)]
-    fn holds<T: Real>(x: T, node: &Node<T>) -> bool {
+    fn holds<T: Real>(x: T, node: &Node<T>, _: &Sets) -> bool {
         x <= node.threshold
     }
 }
 
 impl Compare for Less {
     #[inline(always)]
-    fn holds<T: Real>(x: T, node: &Node<T>) -> bool {
+    fn holds<T: Real>(x: T, node: &Node<T>, _: &Sets) -> bool {
         x < node.threshold
     }
 }
 
 impl Compare for LessOrEqualNan {
     #[inline(always)]
-    fn holds<T: Real>(x: T, node: &Node<T>) -> bool {
+    fn holds<T: Real>(x: T, node: &Node<T>, _: &Sets) -> bool {
         (x <= node.threshold) | (x.nan() & (node.feature & flags::NAN_HOLDS != 0))
     }
 }
 
 impl Compare for LessNan {
     #[inline(always)]
-    fn holds<T: Real>(x: T, node: &Node<T>) -> bool {
+    fn holds<T: Real>(x: T, node: &Node<T>, _: &Sets) -> bool {
         (x < node.threshold) | (x.nan() & (node.feature & flags::NAN_HOLDS != 0))
     }
 }
 
 impl Compare for Mixed {
     #[inline(always)]
-    fn holds<T: Real>(x: T, node: &Node<T>) -> bool {
+    fn holds<T: Real>(x: T, node: &Node<T>, _: &Sets) -> bool {
         let t = node.threshold;
         let less = x < t;
         let equal = x == t;
@@ -268,10 +289,25 @@ impl Compare for Mixed {
     }
 }
 
+impl Compare for InSets {
+    #[inline(always)]
+    fn holds<T: Real>(x: T, node: &Node<T>, sets: &Sets) -> bool {
+        if node.feature & flags::SET == 0 {
+            return Mixed::holds(x, node, sets);
+        }
+        if x.nan() {
+            return node.feature & flags::NAN_HOLDS != 0;
+        }
+        x.code()
+            .is_some_and(|code| sets.has(node.threshold.index(), code))
+    }
+}
+
 /// Walks every lane to a leaf: at most `depth` steps, fewer if all have arrived before.
 #[inline(always)]
 fn advance<T: Real, C: Compare>(
     nodes: &[Node<T>],
+    sets: &Sets,
     at: &mut [u32; LANES],
     rows: &[&[T]; LANES],
     depth: u32,
@@ -283,7 +319,7 @@ fn advance<T: Real, C: Compare>(
             for (at, row) in at.iter_mut().zip(rows) {
                 let node = &nodes[*at as usize];
                 let x = row[(node.feature & flags::FEATURE) as usize];
-                *at = node.next[usize::from(!C::holds(x, node))];
+                *at = node.next[usize::from(!C::holds(x, node, sets))];
             }
         }
         left -= steps;

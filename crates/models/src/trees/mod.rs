@@ -1,7 +1,7 @@
 //! Tree ensembles: what they are, and their evaluation.
 //!
-//! [`Forest`] is the flat form that the kernel walks; [`build`] makes it from the columns of the
-//! ONNX attributes. Other formats can build the same form.
+//! [`Forest`] is the flat form that the kernel walks; [`build`] makes it from lists of nodes as the
+//! file formats have them.
 
 pub(crate) mod build;
 pub(crate) mod kernel;
@@ -18,6 +18,13 @@ pub(crate) trait Real:
     fn wide(self) -> f64;
     /// Whether this is NaN.
     fn nan(self) -> bool;
+    /// A number that stands where a threshold would.
+    fn of_index(index: u32) -> Self;
+    /// That number back.
+    fn index(self) -> u32;
+    /// The whole number below, where this is one that a set may have: not negative, not NaN, and
+    /// less than 2^24 in single precision, which knows no more whole numbers apart, or 2^31.
+    fn code(self) -> Option<u32>;
 }
 
 impl Real for f32 {
@@ -30,6 +37,15 @@ impl Real for f32 {
     fn nan(self) -> bool {
         self.is_nan()
     }
+    fn of_index(index: u32) -> f32 {
+        f32::from_bits(index)
+    }
+    fn index(self) -> u32 {
+        self.to_bits()
+    }
+    fn code(self) -> Option<u32> {
+        (self >= 0.0 && self < 16_777_216.0).then_some(self as u32)
+    }
 }
 
 impl Real for f64 {
@@ -41,6 +57,52 @@ impl Real for f64 {
     }
     fn nan(self) -> bool {
         self.is_nan()
+    }
+    fn of_index(index: u32) -> f64 {
+        f64::from_bits(u64::from(index))
+    }
+    fn index(self) -> u32 {
+        self.to_bits() as u32
+    }
+    fn code(self) -> Option<u32> {
+        (self >= 0.0 && self < 2_147_483_648.0).then_some(self as u32)
+    }
+}
+
+/// Sets of whole numbers, each as bits: what a categorical split asks.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Sets {
+    /// Where each set's words end; they begin where the one before ends.
+    ends: Vec<u32>,
+    words: Vec<u32>,
+}
+
+impl Sets {
+    /// Adds a set as words of 32 bits, the lowest number in the lowest bit of the first; answers its
+    /// number. `None` where they come to more than 64 MiB: a code of a few digits makes a set of
+    /// megabytes, and a small file of many such codes must not fill the memory.
+    pub fn push(&mut self, words: &[u32]) -> Option<u32> {
+        let end = self.words.len().checked_add(words.len())?;
+        let end = u32::try_from(end).ok().filter(|&end| end <= 1 << 24)?;
+        let index = u32::try_from(self.ends.len()).ok()?;
+        self.words.extend_from_slice(words);
+        self.ends.push(end);
+        Some(index)
+    }
+
+    /// The number of sets.
+    pub fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// Whether a set, whose number must be less than [`Sets::len`], has a code.
+    pub fn has(&self, set: u32, code: u32) -> bool {
+        let set = set as usize;
+        let start = if set == 0 { 0 } else { self.ends[set - 1] };
+        let words = &self.words[start as usize..self.ends[set] as usize];
+        words
+            .get(code as usize / 32)
+            .is_some_and(|word| word >> (code % 32) & 1 == 1)
     }
 }
 
@@ -69,8 +131,10 @@ pub(crate) mod flags {
     pub const LESS: u32 = 1 << 30;
     /// The comparison is `==`.
     pub const EQUAL: u32 = 1 << 29;
+    /// The comparison is "is in the set", whose number stands where the threshold would.
+    pub const SET: u32 = 1 << 28;
     /// The bits of the feature's number.
-    pub const FEATURE: u32 = EQUAL - 1;
+    pub const FEATURE: u32 = SET - 1;
 }
 
 /// How the splits of a whole forest compare, which picks the kernel's inner loop.
@@ -86,6 +150,8 @@ pub(crate) enum Comparison {
     LessNan,
     /// The flags of each node say how.
     Mixed,
+    /// The flags of each node say how, and some ask for sets.
+    Sets,
 }
 
 /// Where one tree begins.
@@ -135,6 +201,7 @@ pub(crate) struct Forest<T> {
     features: usize,
     targets: usize,
     leaves: Leaves<T>,
+    sets: Sets,
 }
 
 impl<T: Real> Forest<T> {
@@ -144,6 +211,7 @@ impl<T: Real> Forest<T> {
         roots: Vec<Root>,
         targets: usize,
         leaves: Leaves<T>,
+        sets: Sets,
     ) -> Result<Forest<T>, String> {
         let count = nodes.len();
         let mut features = 1;
@@ -152,6 +220,9 @@ impl<T: Real> Forest<T> {
                 return Err("a node's number is out of range".into());
             }
             features = features.max((node.feature & flags::FEATURE) as usize + 1);
+            if node.feature & flags::SET != 0 && node.threshold.index() as usize >= sets.len() {
+                return Err("a set's number is out of range".into());
+            }
         }
         if roots.iter().any(|r| r.node as usize >= count) {
             return Err("a root's number is out of range".into());
@@ -189,6 +260,7 @@ impl<T: Real> Forest<T> {
             features,
             targets,
             leaves,
+            sets,
         })
     }
 
@@ -221,7 +293,11 @@ impl<T: Real> Forest<T> {
                 .nodes
                 .iter()
                 .map(|n| Node {
-                    threshold: n.threshold.wide(),
+                    threshold: if n.feature & flags::SET != 0 {
+                        f64::of_index(n.threshold.index())
+                    } else {
+                        n.threshold.wide()
+                    },
                     feature: n.feature,
                     next: n.next,
                 })
@@ -230,6 +306,7 @@ impl<T: Real> Forest<T> {
             comparison: self.comparison,
             features: self.features,
             targets: self.targets,
+            sets: self.sets.clone(),
             leaves: match &self.leaves {
                 Leaves::OnePerTree(list) => Leaves::OnePerTree(list.clone()),
                 Leaves::Dense { payload, weights } => Leaves::Dense {
@@ -259,7 +336,9 @@ fn comparison<T>(nodes: &[Node<T>]) -> Comparison {
         all &= node.feature;
     }
     let nan = any & flags::NAN_HOLDS != 0;
-    if any & flags::EQUAL != 0 {
+    if any & flags::SET != 0 {
+        Comparison::Sets
+    } else if any & flags::EQUAL != 0 {
         Comparison::Mixed
     } else if any & flags::LESS == 0 {
         if nan {

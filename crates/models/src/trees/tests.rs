@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::build::{Mode, RawNode, RawWeight, forest};
 use super::kernel::Buffers;
-use super::{Aggregate, Comparison, Forest, Leaves};
+use super::{Aggregate, Comparison, Forest, Leaves, Sets};
 
 /// Values that meet the thresholds often, and everything a float can be otherwise.
 const VALUES: [f32; 9] = [
@@ -139,6 +139,7 @@ fn walk<'n>(nodes: &'n [RawNode<f32>], tree: i64, row: &[f32]) -> &'n RawNode<f3
             Mode::Greater => x > t,
             Mode::Equal => x == t,
             Mode::NotEqual => x != t,
+            Mode::InSet => false,
         };
         let yes = holds || (x.is_nan() && node.nan_yes);
         node = find(if yes { node.yes } else { node.no });
@@ -201,7 +202,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(120))]
     #[test]
     fn the_kernel_walks_as_the_specification_says(case in case()) {
-        let forest = forest(&case.nodes, &case.weights, case.targets).unwrap();
+        let forest = forest(&case.nodes, &case.weights, case.targets, Sets::default()).unwrap();
         for aggregate in [Aggregate::Sum, Aggregate::Min, Aggregate::Max] {
             let (scores, has) = plain(&case, aggregate);
             let (ours, own) = kernel(&forest, &case, aggregate);
@@ -221,7 +222,7 @@ proptest! {
 
     #[test]
     fn doubles_walk_like_floats(case in case()) {
-        let narrow = forest(&case.nodes, &case.weights, case.targets).unwrap();
+        let narrow = forest(&case.nodes, &case.weights, case.targets, Sets::default()).unwrap();
         let wide = narrow.widened();
         let rows: Vec<f64> = case.rows.iter().map(|&v| f64::from(v)).collect();
         let mut buffers = Buffers::default();
@@ -266,25 +267,41 @@ fn weight(node: i64, weight: f32) -> RawWeight<f32> {
 #[test]
 fn broken_trees_are_refused() {
     let cycle = [split(0, 1, 2), split(1, 0, 2), leaf(2)];
-    assert!(forest(&cycle, &[], 1).unwrap_err().contains("cycle"));
+    assert!(
+        forest(&cycle, &[], 1, Sets::default())
+            .unwrap_err()
+            .contains("cycle")
+    );
     let itself = [split(0, 0, 1), leaf(1)];
-    assert!(forest(&itself, &[], 1).unwrap_err().contains("cycle"));
+    assert!(
+        forest(&itself, &[], 1, Sets::default())
+            .unwrap_err()
+            .contains("cycle")
+    );
     let missing = [split(0, 1, 7), leaf(1)];
-    assert!(forest(&missing, &[], 1).unwrap_err().contains("missing"));
+    assert!(
+        forest(&missing, &[], 1, Sets::default())
+            .unwrap_err()
+            .contains("missing")
+    );
     let twice = [split(0, 1, 1), leaf(1), leaf(1)];
-    assert!(forest(&twice, &[], 1).unwrap_err().contains("twice"));
-    assert!(forest(&[leaf(0)], &[weight(3, 1.0)], 1).is_err());
+    assert!(
+        forest(&twice, &[], 1, Sets::default())
+            .unwrap_err()
+            .contains("twice")
+    );
+    assert!(forest(&[leaf(0)], &[weight(3, 1.0)], 1, Sets::default()).is_err());
     let target = RawWeight {
         target: 1,
         ..weight(0, 1.0)
     };
-    assert!(forest(&[leaf(0)], &[target], 1).is_err());
+    assert!(forest(&[leaf(0)], &[target], 1, Sets::default()).is_err());
     let feature = RawNode {
         feature: -1,
         ..split(0, 1, 2)
     };
-    assert!(forest(&[feature, leaf(1), leaf(2)], &[], 1).is_err());
-    assert!(forest::<f32>(&[], &[], 1).is_err());
+    assert!(forest(&[feature, leaf(1), leaf(2)], &[], 1, Sets::default()).is_err());
+    assert!(forest::<f32>(&[], &[], 1, Sets::default()).is_err());
 }
 
 #[test]
@@ -296,7 +313,13 @@ fn branches_may_meet() {
         ..split(id, yes, no)
     };
     let nodes = [equal(0, 1.0, 2, 1), equal(1, 2.0, 2, 3), leaf(2), leaf(3)];
-    let built = forest(&nodes, &[weight(2, 10.0), weight(3, 20.0)], 1).unwrap();
+    let built = forest(
+        &nodes,
+        &[weight(2, 10.0), weight(3, 20.0)],
+        1,
+        Sets::default(),
+    )
+    .unwrap();
     assert_eq!(built.comparison, Comparison::Mixed);
     let case = Case {
         nodes: nodes.to_vec(),
@@ -313,7 +336,7 @@ fn a_long_chain_does_not_end_the_process() {
     let n = 200_000;
     let mut nodes: Vec<_> = (0..n).map(|i| split(i, i + 1, n)).collect();
     nodes.push(leaf(n));
-    let built = forest(&nodes, &[weight(n, 3.0)], 1).unwrap();
+    let built = forest(&nodes, &[weight(n, 3.0)], 1, Sets::default()).unwrap();
     assert!(matches!(&built.leaves, Leaves::OnePerTree(_)));
     let case = Case {
         nodes: Vec::new(),

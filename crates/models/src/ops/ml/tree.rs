@@ -13,7 +13,7 @@ use crate::onnx::compile::Spec;
 use crate::ops::Built;
 use crate::trees::build::{Mode, RawNode, RawWeight, forest};
 use crate::trees::kernel::{Buffers, Scored};
-use crate::trees::{Aggregate, Forest, Real};
+use crate::trees::{Aggregate, Forest, Real, Sets};
 
 /// The forest in the precision of its attributes, and in double precision for inputs of doubles.
 enum Precision {
@@ -229,7 +229,7 @@ impl Columns {
                 weight: weights[i],
             })
             .collect();
-        forest(&nodes, &leaves, targets).map_err(Reject::Malformed)
+        forest(&nodes, &leaves, targets, Sets::default()).map_err(Reject::Malformed)
     }
 }
 
