@@ -97,11 +97,15 @@ impl Model {
     /// Inputs of one column are found by name: exactly, then with everything but letters and
     /// digits taken as `_` (exporters write `education_num` for `education-num`), then without
     /// regard to case. An input of several columns takes those that are left, in their order, and
-    /// leaves out labels, weights and scores where there would be too many.
+    /// leaves out labels, weights and scores where there would be too many; so do all inputs
+    /// together of a model that was trained without names, where none is found by the one it has.
     pub fn bind(&self, schema: &Schema) -> Result<Binding, BindError> {
         let inputs = self.inputs();
         let fields = schema.fields();
         let names = Names::new(fields);
+        if self.unnamed && !inputs.iter().any(|input| names.find(&input.name).is_some()) {
+            return by_order(inputs, fields);
+        }
         let mut used = vec![false; fields.len()];
         let mut found: Vec<Option<Vec<usize>>> = vec![None; inputs.len()];
         for (i, input) in inputs.iter().enumerate() {
@@ -142,6 +146,33 @@ impl Model {
         }
         Ok(Binding { inputs: bound })
     }
+}
+
+/// The columns in their order, one for each input.
+fn by_order(inputs: &[ModelInput], fields: &[Field]) -> Result<Binding, BindError> {
+    let all: Vec<usize> = (0..fields.len()).collect();
+    let chosen = match all.len() == inputs.len() {
+        true => all,
+        false => features(all, fields),
+    };
+    if chosen.len() != inputs.len() {
+        return Err(BindError::ColumnCount {
+            input: inputs.first().map_or("", |i| &i.name).to_owned(),
+            expected: inputs.len(),
+            found: chosen.len(),
+        });
+    }
+    for (input, &position) in inputs.iter().zip(&chosen) {
+        if !fits(input.element, fields[position].data_type) {
+            return Err(BindError::ColumnType {
+                column: fields[position].name.clone(),
+                element: input.element,
+            });
+        }
+    }
+    Ok(Binding {
+        inputs: chosen.into_iter().map(|position| vec![position]).collect(),
+    })
 }
 
 /// The columns that an input of several columns may take.

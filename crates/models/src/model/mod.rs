@@ -3,7 +3,7 @@
 mod bind;
 mod columns;
 mod score;
-mod signature;
+pub(crate) mod signature;
 
 use std::sync::{Mutex, PoisonError};
 
@@ -13,16 +13,24 @@ pub use bind::{BindError, Binding};
 pub use score::{ScoredColumn, Scores};
 pub use signature::{ModelInput, ModelOutput, OutputKind, Task};
 
+use crate::boosted::{Boosted, Compiled};
 use crate::engine::program::{Program, Scratch};
-use crate::engine::tensor::Classes;
+use crate::engine::tensor::{Classes, Element};
+use crate::format::Format;
 use crate::onnx::compile::{self, Opsets};
-use crate::onnx::{Reject, read};
+use crate::onnx::read;
+use crate::reject::Reject;
+use crate::{lightgbm, xgboost};
 use signature::Signature;
 
 /// A model, compiled and ready. It is shared between threads; each call takes its own buffers.
 pub struct Model {
     program: Program,
     signature: Signature,
+    /// The type of the one matrix that all inputs make together, where they do.
+    together: Option<Element>,
+    /// Whether the inputs' names are made up, so that a table's columns may go by their order.
+    unnamed: bool,
     /// Buffers of calls that have ended.
     scratch: Mutex<Vec<Scratch>>,
 }
@@ -31,14 +39,37 @@ pub struct Model {
 const KEEP_SCRATCH: usize = 64;
 
 impl Model {
-    /// Reads an ONNX file. A broken file is `ModelPackageFormatError` (what is broken stands in
-    /// the private cause); an operator, operator version or type that the engine lacks is
-    /// `WebServicePackageError.RuntimesError`, which names all of them.
+    /// Reads a file of any [`Format`]. A broken file is `ModelPackageFormatError` (what is broken
+    /// stands in the private cause); what the model needs and the engine lacks, such as an
+    /// operator or an objective, is `WebServicePackageError.RuntimesError`, which names it.
     pub fn load(bytes: &[u8]) -> Result<Model, Fault> {
-        Model::read(bytes).map_err(Reject::into_fault)
+        let format = Format::of(bytes);
+        let read = match format {
+            Format::Onnx => Model::onnx(bytes),
+            Format::LightGbm => lightgbm::read(bytes).and_then(Model::boosted),
+            Format::XgboostJson => xgboost::read_json(bytes).and_then(Model::boosted),
+            Format::XgboostUbj => xgboost::read_ubj(bytes).and_then(Model::boosted),
+        };
+        read.map_err(|reject| reject.into_fault(format))
     }
 
-    fn read(bytes: &[u8]) -> Result<Model, Reject> {
+    fn boosted(boosted: Boosted) -> Result<Model, Reject> {
+        let Compiled {
+            program,
+            signature,
+            element,
+            unnamed,
+        } = boosted.compile()?;
+        Ok(Model {
+            program,
+            signature,
+            together: Some(element),
+            unnamed,
+            scratch: Mutex::default(),
+        })
+    }
+
+    fn onnx(bytes: &[u8]) -> Result<Model, Reject> {
         let proto = read::model(bytes)?;
         let graph = proto
             .graph
@@ -54,6 +85,8 @@ impl Model {
         Ok(Model {
             program,
             signature,
+            together: None,
+            unnamed: false,
             scratch: Mutex::default(),
         })
     }

@@ -65,24 +65,7 @@ impl Model {
         outputs: &mut Vec<Value>,
     ) -> Result<Scores, Fault> {
         let rows = table.rows();
-        let mut inputs = Vec::with_capacity(self.inputs().len());
-        for (input, positions) in self.inputs().iter().zip(&binding.inputs) {
-            let columns: Vec<&Column> = positions
-                .iter()
-                .map(|&p| table.column(p).as_ref())
-                .collect();
-            let names = |c: usize| table.schema().field(positions[c]).name.clone();
-            let tensor = gather(
-                &columns,
-                &names,
-                rows,
-                input.element,
-                input.vector,
-                &mut scratch.pool,
-            )
-            .map_err(|stop| fault(&format!("input \"{}\"", input.name), stop))?;
-            inputs.push(Value::Tensor(tensor));
-        }
+        let inputs = self.matrices(binding, table, scratch)?;
         self.program
             .run(inputs.into_iter(), scratch, cancelled, outputs)
             .map_err(|Failure { step, stop }| fault(&step, stop))?;
@@ -133,6 +116,39 @@ impl Model {
             }
         }
         Ok(scores)
+    }
+
+    /// The program's inputs: a tensor for each of the model's, or one for all of them.
+    fn matrices(
+        &self,
+        binding: &Binding,
+        table: &Table,
+        scratch: &mut Scratch,
+    ) -> Result<Vec<Value>, Fault> {
+        let mut gathered = |positions: &[usize], element, vector, place: &dyn Fn() -> String| {
+            let columns: Vec<&Column> = positions
+                .iter()
+                .map(|&p| table.column(p).as_ref())
+                .collect();
+            let names = |c: usize| table.schema().field(positions[c]).name.clone();
+            let pool = &mut scratch.pool;
+            gather(&columns, &names, table.rows(), element, vector, pool)
+                .map(Value::Tensor)
+                .map_err(|stop| fault(&place(), stop))
+        };
+        if let Some(element) = self.together {
+            let positions = binding.inputs.concat();
+            let all = gathered(&positions, element, false, &|| "the inputs".to_owned())?;
+            return Ok(vec![all]);
+        }
+        let inputs = self.inputs().iter().zip(&binding.inputs);
+        inputs
+            .map(|(input, positions)| {
+                gathered(positions, input.element, input.vector, &|| {
+                    format!("input \"{}\"", input.name)
+                })
+            })
+            .collect()
     }
 }
 

@@ -44,7 +44,7 @@ impl Real for f32 {
         self.to_bits()
     }
     fn code(self) -> Option<u32> {
-        (self >= 0.0 && self < 16_777_216.0).then_some(self as u32)
+        (0.0..16_777_216.0).contains(&self).then_some(self as u32)
     }
 }
 
@@ -65,7 +65,9 @@ impl Real for f64 {
         self.to_bits() as u32
     }
     fn code(self) -> Option<u32> {
-        (self >= 0.0 && self < 2_147_483_648.0).then_some(self as u32)
+        (0.0..2_147_483_648.0)
+            .contains(&self)
+            .then_some(self as u32)
     }
 }
 

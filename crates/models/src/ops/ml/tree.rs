@@ -21,7 +21,7 @@ enum Precision {
         forest: Forest<f32>,
         base: Vec<f32>,
         /// Made when the first input of doubles comes.
-        widened: OnceLock<(Forest<f64>, Vec<f64>)>,
+        widened: OnceLock<Box<(Forest<f64>, Vec<f64>)>>,
     },
     Double {
         forest: Forest<f64>,
@@ -335,9 +335,9 @@ fn score(
             },
             Data::F64(values),
         ) => {
-            let (forest, base) = widened.get_or_init(|| {
+            let (forest, base) = &**widened.get_or_init(|| {
                 let base = base.iter().map(|&v| f64::from(v)).collect();
-                (forest.widened(), base)
+                Box::new((forest.widened(), base))
             });
             DOUBLE.with_borrow_mut(|buffers| {
                 forest.score(values, width, aggregate, buffers, |scored| {
