@@ -1,6 +1,7 @@
 #!/bin/sh
 # Makes what the tests of the built-in engine compare with, in target/parity: trained models and
-# single operators with the results of ONNX Runtime. Needs Python 3.11 or newer and a package index.
+# single operators with the results of ONNX Runtime, and models in LightGBM's and XGBoost's own
+# formats with the predictions of these libraries. Needs Python 3.11 or newer and a package index.
 #
 #   tests/parity/generate.sh [SEED]
 set -eu
@@ -19,3 +20,4 @@ fi
 rm -rf "$out"
 "$venv/bin/python" "$here/make_models.py" "${1:-7}" "$out"
 "$venv/bin/python" "$here/make_operators.py" "${1:-7}" "$out"
+"$venv/bin/python" "$here/make_boosted.py" "${1:-7}" "$out"
