@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::support::{Request, Server, onnx};
 
 /// Runs a client command against a server, with the token of its data folder.
-fn client(server: &Server, arguments: &[&str]) -> Output {
+pub(crate) fn client(server: &Server, arguments: &[&str]) -> Output {
     crate::support::command()
         .args(arguments)
         .env("UMPIRE_SERVER", format!("http://{}", server.address))
@@ -18,7 +18,7 @@ fn client(server: &Server, arguments: &[&str]) -> Output {
 }
 
 #[track_caller]
-fn done(output: &Output) -> String {
+pub(crate) fn done(output: &Output) -> String {
     assert!(
         output.status.success(),
         "{}{}",

@@ -12,6 +12,7 @@ mod durability;
 mod help;
 mod identities;
 mod life;
+mod model_files;
 mod oidc;
 mod operations;
 mod plans;

@@ -19,9 +19,10 @@ const GROUP: &str = store::DEFAULT_RESOURCE_GROUP;
 /// The location of services that are deployed without one.
 const LOCATION: &str = "local";
 
-/// Deploy an ONNX model or a web service package.
+/// Deploy a model or a web service package.
 ///
-/// A model is made into a package with one input and one output: the columns and types of the
+/// A model is an ONNX file, LightGBM's text or XGBoost's JSON or UBJSON, told by its content. It is
+/// made into a package with one input and one output: the columns and types of the
 /// input come from the model and, where given, from a CSV file of sample rows. The command ends
 /// when the service scores. Deploying under the same name again makes a new revision: ids and keys
 /// stay, and no call fails.
@@ -29,11 +30,12 @@ const LOCATION: &str = "local";
 #[command(after_help = "\
 Examples:
   umpire deploy model.onnx --name census --sample rows.csv
+  umpire deploy lightgbm.txt --name census
   umpire deploy package.json --name census --json
 
 In a package, a resource asset whose locationInfo.uri is a relative path is uploaded from there.")]
 pub(crate) struct Deploy {
-    /// MODEL.onnx or PACKAGE.json
+    /// A model or a package: MODEL.onnx, MODEL.txt, MODEL.json, MODEL.ubj or PACKAGE.json
     file: PathBuf,
     /// The service's name [default: the file's name]
     #[arg(long)]
@@ -67,10 +69,13 @@ impl Deploy {
             Some(name) => name.clone(),
             None => name_of(&self.file)?,
         };
+        let bytes = std::fs::read(&self.file).map_err(|e| unreadable(&self.file, &e))?;
+        // A JSON file is a package, but for XGBoost's.
         let is_package = self
             .file
             .extension()
-            .is_some_and(|e| e.eq_ignore_ascii_case("json"));
+            .is_some_and(|e| e.eq_ignore_ascii_case("json"))
+            && !models::Format::is_model_json(&bytes);
         let mut resource = if is_package {
             if self.sample.is_some() || !self.nullable.is_empty() {
                 return Err(Failure::Usage(
@@ -78,10 +83,11 @@ impl Deploy {
                         .to_owned(),
                 ));
             }
-            package_resource(&client, &self.file)?
+            package_resource(&client, &self.file, &bytes)?
         } else {
             let model = Model {
                 file: &self.file,
+                bytes: &bytes,
                 sample: self.sample.as_deref(),
                 nullable: &self.nullable,
                 expose_sample: self.expose_sample,
@@ -191,6 +197,8 @@ fn unreadable(path: &Path, error: &dyn std::fmt::Display) -> Failure {
 /// A model that is made into a package.
 pub(super) struct Model<'a> {
     pub(super) file: &'a Path,
+    /// What stands in the file.
+    pub(super) bytes: &'a [u8],
     pub(super) sample: Option<&'a Path>,
     pub(super) nullable: &'a [String],
     pub(super) expose_sample: bool,
@@ -200,7 +208,7 @@ pub(super) struct Model<'a> {
 impl Model<'_> {
     /// Uploads the model and makes the resource around it.
     pub(super) fn resource(&self, client: &Client) -> Result<Value, Failure> {
-        let bytes = std::fs::read(self.file).map_err(|e| unreadable(self.file, &e))?;
+        let bytes = self.bytes;
         let sample = match self.sample {
             None => None,
             Some(path) => {
@@ -211,7 +219,7 @@ impl Model<'_> {
                 Some(table)
             }
         };
-        let sha256 = hex(ring::digest::digest(&SHA256, &bytes).as_ref());
+        let sha256 = hex(ring::digest::digest(&SHA256, bytes).as_ref());
         let options = modules::PackageOptions {
             title: self.title.to_owned(),
             nullable: match self.nullable {
@@ -222,18 +230,16 @@ impl Model<'_> {
             model_uri: format!("umpire:sha256:{sha256}"),
             ..modules::PackageOptions::default()
         };
-        let package = modules::package_from_model(&bytes, sample.as_ref(), &options)
+        let package = modules::package_from_model(bytes, sample.as_ref(), &options)
             .map_err(Failure::Refused)?;
-        drop(bytes);
         client.put_blob(self.file, &sha256)?;
         Ok(as_resource(package))
     }
 }
 
 /// A package of the user's, with the files that it names uploaded.
-fn package_resource(client: &Client, file: &Path) -> Result<Value, Failure> {
-    let text = std::fs::read(file).map_err(|e| unreadable(file, &e))?;
-    let package: Value = serde_json::from_slice(&text)
+fn package_resource(client: &Client, file: &Path, text: &[u8]) -> Result<Value, Failure> {
+    let package: Value = serde_json::from_slice(text)
         .map_err(|e| Failure::Local(format!("{} is not JSON: {e}", file.display())))?;
     let mut resource = as_resource(package);
     let folder = file.parent().unwrap_or(Path::new("."));

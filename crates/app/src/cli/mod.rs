@@ -87,7 +87,7 @@ enum Command {
     Quickstart(quickstart::Quickstart),
     /// Serve the services of a data directory
     Serve(serve::Serve),
-    /// Deploy an ONNX model or a web service package
+    /// Deploy a model (ONNX, LightGBM, XGBoost) or a web service package
     Deploy(deploy::Deploy),
     /// Score rows of a CSV or JSON file
     Score(score::Score),

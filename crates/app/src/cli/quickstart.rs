@@ -152,6 +152,7 @@ fn deploy_sample(settings: &Settings, client: &Client) -> Result<Deployed, Failu
     };
     let model = deploy::Model {
         file: &written("penguins.onnx", MODEL)?,
+        bytes: MODEL,
         sample: Some(&written("penguins.csv", ROWS)?),
         nullable: &[],
         // Public data: the document may show it.
