@@ -156,6 +156,16 @@ pub fn concurrent_request_requirement_invalid() {
         &reply,
         fixed().at("realtimeConfiguration/maxConcurrentCalls"),
     );
+    // Nor does the classic API, which knows it by its id.
+    let staging = server.service(&format!("group.{}.staging", group.id));
+    let path = format!(
+        "/workspaces/{}/webservices/{}/endpoints/default",
+        group.workspace, staging.service
+    );
+    let patch = server
+        .studio("PATCH", &path)
+        .json(&json!({"MaxConcurrentCalls": 10}));
+    assert_fault(&patch.send(server.address), fixed());
 }
 
 /// A publication with these diagnostics settings.

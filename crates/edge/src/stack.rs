@@ -15,12 +15,12 @@ use http::{Method, Request, Response, Version, request};
 use hyper::body::Incoming;
 use telemetry::{AccessLine, CallContext, EndpointMetrics, Outcome, Surface};
 
-use crate::body::RequestBody;
+use crate::body::{self, RequestBody};
 use crate::extract;
 use crate::reply::{self, CLIENT_REQUEST_ID, REQUEST_ID, Reply};
 use crate::request_id::RequestId;
 use crate::routes::{self, Matched};
-use crate::sending::Sending;
+use crate::sending::{self, Sending};
 use crate::server::Peer;
 use crate::{Gateway, cors, origin};
 
@@ -90,6 +90,21 @@ impl Call<'_> {
                 .authorize_on(endpoint, self.management_credential(), &origin)
         });
         signed_in.clone()
+    }
+
+    /// The whole body of a management call, at most `limit` bytes. It counts against the
+    /// installation's budget of buffered bytes for as long as it is held.
+    pub(crate) async fn json_body(&mut self, limit: usize) -> Result<Bytes, Fault> {
+        extract::check_json_headers(&self.head.headers)?;
+        self.body.check_declared(limit)?;
+        let deadline = self.started + self.gateway.options.body_time;
+        // Taken as bytes come, so that nobody holds the budget by a size alone.
+        let mut buffer = self.gateway.scorer.reserve_buffer(0)?;
+        let body = self
+            .body
+            .whole(limit, deadline, |bytes| buffer.cover(bytes), body::late)
+            .await?;
+        Ok(sending::held(body, buffer))
     }
 
     /// The address that the call comes from, as far as it can be known.

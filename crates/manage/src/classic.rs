@@ -13,7 +13,7 @@ use crate::access::{Principal, Target};
 use crate::view::ServiceView;
 use crate::{Inner, Manager};
 
-/// A workspace, as a path of the classic API names it.
+/// A workspace, as a path of the classic API and of the Studio API names it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WorkspacePath {
     /// `None` where the text is no id, and so no workspace has it.
@@ -31,6 +31,11 @@ impl WorkspacePath {
         }
         let id = Id::parse(workspace);
         Ok(WorkspacePath { id })
+    }
+
+    /// Whether it names that workspace.
+    pub(crate) fn is(&self, workspace: Id) -> bool {
+        self.id == Some(workspace)
     }
 }
 
@@ -115,7 +120,7 @@ impl Manager {
     /// that it exists is for who has signed in.
     pub fn endpoint_to_sign_in_on(&self, path: &ServicePath, name: &str) -> Option<Arc<Entry>> {
         let entry = self.inner.endpoint_named(path.service, name)?;
-        (path.workspace.id == Some(entry.workspace)).then_some(entry)
+        path.workspace.is(entry.workspace).then_some(entry)
     }
 
     /// The full name of the web service, for the operations that go by it.

@@ -13,6 +13,7 @@ use store::{
 use telemetry::NoteLevel;
 
 use crate::access::{Principal, Target};
+use crate::groups;
 use crate::in_progress::Turn;
 use crate::json::Body;
 use crate::view::ServiceView;
@@ -117,7 +118,9 @@ impl Inner {
         if package.max_concurrent_calls.is_some()
             && let Some(before) = &before
         {
-            self.check_concurrency_is_free(before)?;
+            let slot = self.store.ledger.slot_of_blocking(before.service)?;
+            groups::check_concurrency_is_free(slot)
+                .map_err(|fault| fault.at("realtimeConfiguration/maxConcurrentCalls"))?;
         }
         let workspace = self.workspace(&package, before.as_deref(), principal, &key)?;
         if let Some(before) = &before
@@ -172,19 +175,6 @@ impl Inner {
             files,
             publication,
         })
-    }
-
-    /// Refuses to set the throttle of a service that stands in the staging slot of a group.
-    fn check_concurrency_is_free(&self, before: &Entry) -> Result<(), Fault> {
-        match self.store.ledger.slot_of_blocking(before.service)? {
-            Some(slot @ Slot::Staging) => Err(
-                faults::bad_argument::web_service_concurrent_request_requirement_invalid(
-                    slot.name(),
-                )
-                .at("realtimeConfiguration/maxConcurrentCalls"),
-            ),
-            _ => Ok(()),
-        }
     }
 
     /// The blob of each resource asset. Each is kept from a sweep until the ledger names it.

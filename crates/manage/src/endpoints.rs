@@ -18,6 +18,7 @@ use telemetry::NoteLevel;
 use crate::access::{Principal, Target};
 use crate::classic::ServicePath;
 use crate::deploy::{broken, conflict};
+use crate::groups;
 use crate::json::{member, read_object};
 use crate::resources::{ResourceUpdate, ResourceView};
 use crate::{Inner, Manager, Throttles, resources, source};
@@ -104,12 +105,16 @@ impl EndpointChange {
     /// Whether it changes more than resources.
     fn is_of_settings(&self) -> bool {
         self.description.is_some()
-            || self.throttle_level.is_some()
-            || self.max_concurrent_calls.is_some()
+            || self.is_of_throttle()
             || self.prevent_update.is_some()
             || self.diagnostics.is_some()
             || self.diagnostics_expiry.is_some()
             || self.sample_data.is_some()
+    }
+
+    /// Whether it says how many calls the endpoint takes.
+    fn is_of_throttle(&self) -> bool {
+        self.throttle_level.is_some() || self.max_concurrent_calls.is_some()
     }
 
     /// The settings and the throttle that come of it.
@@ -368,6 +373,10 @@ impl Manager {
         let entry = inner.endpoint_at(principal, Role::Manage, path, name)?;
         if entry.read_only {
             return Err(conflict("the service is read-only"));
+        }
+        if change.is_of_throttle() && entry.is_default() {
+            let slot = inner.store.ledger.slot_of(entry.service).await?;
+            groups::check_concurrency_is_free(slot)?;
         }
         let options = inner.options.load_full();
         let calls = Some(entry.max_concurrent_calls);

@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use common::{Installation, named, package};
 use faults::{Class, Fault, rows};
-use manage::{ApiVersion, GroupPath, PublishedView};
+use manage::{ApiVersion, GroupPath, PublishedView, WorkspacePath};
 use serde_json::{Value, json};
 use store::{Id, ModelPackageWrite, PackageStatus, ResourceName, Slot};
 
@@ -40,23 +40,32 @@ fn model_package(output: &str, model: &str) -> Value {
 /// A group of an installation's first workspace.
 struct Group<'i> {
     i: &'i Installation,
+    workspace: String,
+    id: Id,
     path: GroupPath,
 }
 
 impl Group<'_> {
     async fn new<'i>(i: &'i Installation, name: &str) -> Group<'i> {
-        let workspace = Some(i.store.ledger.directory().default_workspace().unwrap().id);
+        let workspace = i.store.ledger.directory().default_workspace().unwrap().id;
+        let workspace = workspace.to_string();
         let body = json!({"Name": name}).to_string();
         let group = i
             .manager
-            .create_group(&i.operator, workspace, body.as_bytes())
+            .create_group(
+                &i.operator,
+                &WorkspacePath::parse(&workspace).unwrap(),
+                body.as_bytes(),
+            )
             .await
             .unwrap();
-        let path = GroupPath {
+        let path = GroupPath::parse(&workspace, &group.to_string()).unwrap();
+        Group {
+            i,
             workspace,
-            group: Some(group),
-        };
-        Group { i, path }
+            id: group,
+            path,
+        }
     }
 
     async fn package(&self, output: &str, model: &[u8]) -> Result<Id, Fault> {
@@ -64,7 +73,7 @@ impl Group<'_> {
         let body = Bytes::from(model_package(output, &uri).to_string());
         let manager = &self.i.manager;
         manager
-            .create_model_package(&self.i.operator, self.path, body)
+            .create_model_package(&self.i.operator, &self.path, body)
             .await
     }
 
@@ -72,20 +81,20 @@ impl Group<'_> {
         let body = json!({"ModelPackageId": package, "WebServiceType": slot}).to_string();
         let manager = &self.i.manager;
         manager
-            .publish(&self.i.operator, self.path, body.as_bytes())
+            .publish(&self.i.operator, &self.path, body.as_bytes())
             .await
     }
 
     async fn in_slot(&self, slot: Slot) -> Option<PublishedView> {
         let manager = &self.i.manager;
-        let view = manager.group(&self.i.operator, self.path).await.unwrap();
+        let view = manager.group(&self.i.operator, &self.path).await.unwrap();
         view.in_slot(slot).cloned()
     }
 
     async fn status(&self, package: Id) -> &'static str {
         let manager = &self.i.manager;
         let view = manager
-            .model_package(&self.i.operator, self.path, package)
+            .model_package(&self.i.operator, &self.path, package)
             .await;
         manage::status_name(&view.unwrap().summary)
     }
@@ -102,7 +111,7 @@ async fn a_slot_keeps_its_service_and_what_it_answers_by_is_true_after_a_restart
     let group = Group::new(&i, "group").await;
     let first = group.package("first", b"one").await.unwrap();
     let made = group.publish(first, "Production").await.unwrap();
-    assert_eq!(Some(made.entry.service), group.path.group);
+    assert_eq!(made.entry.service, group.id);
     let second = group.package("second", b"two").await.unwrap();
     let moved = group.publish(second, "production").await.unwrap();
     assert_eq!(moved.entry.endpoint, made.entry.endpoint);
@@ -112,12 +121,17 @@ async fn a_slot_keeps_its_service_and_what_it_answers_by_is_true_after_a_restart
     assert_eq!(group.status(first).await, "InTesting");
     assert_eq!(group.status(second).await, "DeployedToProduction");
 
-    let path = group.path;
+    let (workspace, id, path) = (group.workspace, group.id, group.path);
     i.host.shutdown(Duration::ZERO).await;
     let dir = i.dir.clone().unwrap();
     drop(i);
     let i = Installation::in_folder(dir);
-    let group = Group { i: &i, path };
+    let group = Group {
+        i: &i,
+        workspace,
+        id,
+        path,
+    };
     let there = group.in_slot(Slot::Production).await.unwrap();
     assert_eq!((there.package, &there.keys), (Some(second), &made.keys));
     assert_eq!(group.score(&there).await, "second");
@@ -153,7 +167,7 @@ async fn what_other_apis_do_to_a_service_shows_in_its_group() {
     assert_eq!(group.status(package_id).await, "InTesting");
     // So it may go; the slot stays.
     i.manager
-        .delete_model_package(&i.operator, group.path, package_id)
+        .delete_model_package(&i.operator, &group.path, package_id)
         .await
         .unwrap();
     let again = group.package("again", b"one").await.unwrap();
@@ -187,13 +201,13 @@ async fn a_publication_that_fails_changes_nothing() {
     let uri = i.upload(b"broken").await;
     let body = json!({"ModelPackage": model_package("x", &uri), "WebServiceType": "Staging"});
     let body = body.to_string();
-    let before = i.manager.model_packages(&i.operator, group.path).await;
+    let before = i.manager.model_packages(&i.operator, &group.path).await;
     let failed = i
         .manager
-        .publish(&i.operator, group.path, body.as_bytes())
+        .publish(&i.operator, &group.path, body.as_bytes())
         .await;
     assert_eq!(failed.unwrap_err().class(), Class::ModelPackageFormatError);
-    let after = i.manager.model_packages(&i.operator, group.path).await;
+    let after = i.manager.model_packages(&i.operator, &group.path).await;
     assert_eq!(before, after);
 }
 
@@ -201,7 +215,7 @@ async fn a_publication_that_fails_changes_nothing() {
 async fn a_name_that_somebody_else_has_is_left_alone() {
     let i = Installation::new();
     let group = Group::new(&i, "group").await;
-    let taken = format!("group.{}", group.path.group.unwrap());
+    let taken = format!("group.{}", group.id);
     let others = i.deploy(&taken, "others", b"one").await.unwrap();
     let package_id = group.package("ours", b"two").await.unwrap();
     let fault = group.publish(package_id, "Production").await.unwrap_err();
@@ -220,7 +234,7 @@ async fn a_stored_package_that_no_longer_reads_is_the_servers_fault() {
         let id = Id::random();
         let write = ModelPackageWrite {
             id,
-            group: group.path.group.unwrap(),
+            group: group.id,
             status: PackageStatus::InTesting,
             document: document.to_vec(),
             resources: Vec::new(),
@@ -248,7 +262,7 @@ async fn blobs_of_packages_outlive_a_sweep_and_go_with_the_group() {
     let named = i.store.ledger.named_blobs().unwrap();
     assert!(named.contains(&hash));
     i.manager
-        .delete_group(&i.operator, group.path)
+        .delete_group(&i.operator, &group.path)
         .await
         .unwrap();
     assert!(i.store.ledger.named_blobs().unwrap().is_empty());
@@ -262,12 +276,12 @@ async fn one_change_at_a_time_and_a_group_goes_whole_or_not_at_all() {
     let there = group.publish(good, "Production").await.unwrap();
     let endless = group.package("second", b"endless").await.unwrap();
     let publishing = {
-        let (manager, operator, path) = (i.manager.clone(), i.operator.clone(), group.path);
+        let (manager, operator, path) = (i.manager.clone(), i.operator.clone(), group.path.clone());
         let body = json!({"ModelPackageId": endless, "WebServiceType": "Production"});
         tokio::spawn(async move {
             let body = body.to_string();
             loop {
-                match manager.publish(&operator, path, body.as_bytes()).await {
+                match manager.publish(&operator, &path, body.as_bytes()).await {
                     // The turn was with one of the empty bodies below.
                     Err(fault) if fault.class() == Class::Conflict => {}
                     other => return other,
@@ -284,7 +298,7 @@ async fn one_change_at_a_time_and_a_group_goes_whole_or_not_at_all() {
         }
         tokio::task::yield_now().await;
     }
-    let deleted = i.manager.delete_group(&i.operator, group.path).await;
+    let deleted = i.manager.delete_group(&i.operator, &group.path).await;
     assert_eq!(deleted.unwrap_err().class(), Class::Conflict);
     assert_eq!(group.score(&there).await, "first");
     let fault = publishing.await.unwrap().unwrap_err();
@@ -295,20 +309,20 @@ async fn one_change_at_a_time_and_a_group_goes_whole_or_not_at_all() {
 
     let staging = group.publish(good, "Staging").await.unwrap();
     i.manager
-        .delete_group(&i.operator, group.path)
+        .delete_group(&i.operator, &group.path)
         .await
         .unwrap();
     for entry in [&there.entry, &staging.entry] {
         let gone = i.manager.get(&i.operator, &entry.service_name).await;
         assert!(gone.unwrap_err().is(&rows::NotFound::WebServiceNotFound));
     }
-    let gone = i.manager.group(&i.operator, group.path).await;
+    let gone = i.manager.group(&i.operator, &group.path).await;
     assert!(
         gone.unwrap_err()
             .is(&rows::InternalError::WebServiceGroupNotFound)
     );
     let audit = i.store.ledger.audit(10).await.unwrap();
-    let subject = format!("web service group {}", group.path.group.unwrap());
+    let subject = format!("web service group {}", group.id);
     assert_eq!(
         (&audit[0].action[..], &audit[0].subject),
         ("delete", &subject)
@@ -350,7 +364,7 @@ async fn nobody_learns_of_groups_outside_of_his_scope() {
         .await
         .unwrap();
     let stranger = i.manager.authorize(Some(&stranger), "").unwrap();
-    let own = format!("workspace:{}", group.path.workspace.unwrap());
+    let own = format!("workspace:{}", group.workspace);
     let (_, reader) = i
         .manager
         .create_token(
@@ -365,55 +379,45 @@ async fn nobody_learns_of_groups_outside_of_his_scope() {
     let reader = i.manager.authorize(Some(&reader), "").unwrap();
 
     let unauthorized = &rows::Unauthorized::ManagementRequestUnauthorized;
+    let elsewhere = |workspace: &str, group: &str| GroupPath::parse(workspace, group).unwrap();
+    let (unknown, id) = (Id::random().to_string(), group.id.to_string());
     for path in [
-        group.path,
-        GroupPath {
-            group: Some(Id::random()),
-            ..group.path
-        },
-        GroupPath {
-            workspace: Some(Id::random()),
-            ..group.path
-        },
-        GroupPath {
-            workspace: None,
-            ..group.path
-        },
+        elsewhere(&group.workspace, &id),
+        elsewhere(&group.workspace, &unknown),
+        elsewhere(&unknown, &id),
+        elsewhere("nowhere", &id),
     ] {
-        let fault = i.manager.group(&stranger, path).await.unwrap_err();
+        let fault = i.manager.group(&stranger, &path).await.unwrap_err();
         assert!(fault.is(unauthorized), "{path:?}: {}", fault.name());
         let fault = i
             .manager
-            .model_package(&stranger, path, package_id)
+            .model_package(&stranger, &path, package_id)
             .await
             .unwrap_err();
         assert!(fault.is(unauthorized));
         let fault = i
             .manager
-            .test_target(Some(&stranger), path, Id::random())
+            .test_target(Some(&stranger), &path, Id::random())
             .await
             .unwrap_err();
         assert!(fault.is(unauthorized));
     }
     // A group of another workspace is none of his own.
-    let borrowed = GroupPath {
-        workspace: Some(other),
-        ..group.path
-    };
-    let fault = i.manager.group(&stranger, borrowed).await.unwrap_err();
+    let borrowed = elsewhere(&other.to_string(), &id);
+    let fault = i.manager.group(&stranger, &borrowed).await.unwrap_err();
     assert!(fault.is(&rows::InternalError::WebServiceGroupNotFound));
 
     group.publish(package_id, "Staging").await.unwrap();
-    let seen = i.manager.group(&reader, group.path).await.unwrap();
+    let seen = i.manager.group(&reader, &group.path).await.unwrap();
     assert!(seen.in_slot(Slot::Staging).unwrap().keys.is_none(), "keys");
     let body = json!({"ModelPackageId": package_id, "WebServiceType": "Staging"}).to_string();
     let fault = i
         .manager
-        .publish(&reader, group.path, body.as_bytes())
+        .publish(&reader, &group.path, body.as_bytes())
         .await
         .unwrap_err();
     assert!(fault.is(unauthorized));
-    let fault = i.manager.delete_group(&reader, group.path).await;
+    let fault = i.manager.delete_group(&reader, &group.path).await;
     assert!(fault.unwrap_err().is(unauthorized));
 }
 
@@ -427,26 +431,23 @@ async fn a_definition_has_the_settings_of_its_publication() {
     let body = body.to_string();
     let made = i
         .manager
-        .publish(&i.operator, group.path, body.as_bytes())
+        .publish(&i.operator, &group.path, body.as_bytes())
         .await
         .unwrap();
     assert_eq!(made.entry.max_concurrent_calls, 9);
     let definition = i
         .manager
-        .published_definition(&i.operator, group.path, made.entry.service)
+        .published_definition(&i.operator, &group.path, made.entry.service)
         .await
         .unwrap();
     let shown = Value::from(definition.properties(ApiVersion::Stable2017, "http://x"));
     assert_eq!(shown["title"], "group");
-    assert_eq!(
-        shown["machineLearningWorkspace"]["id"],
-        group.path.workspace.unwrap().to_string()
-    );
+    assert_eq!(shown["machineLearningWorkspace"]["id"], group.workspace);
     let body =
         json!({"ModelPackageId": id, "WebServiceType": "Production", "MaxConcurrentCalls": 201});
     let fault = i
         .manager
-        .publish(&i.operator, group.path, body.to_string().as_bytes())
+        .publish(&i.operator, &group.path, body.to_string().as_bytes())
         .await
         .unwrap_err();
     assert!(fault.is(&rows::BadArgument::WebServiceTooManyConcurrentRequestRequirement));

@@ -143,12 +143,7 @@ fn enter_to_change(call: &Call<'_>) -> Result<(Principal, ResourceName), Fault> 
 
 /// A small JSON body; none at all reads as `{}`.
 pub(super) async fn body<T: DeserializeOwned>(call: &mut Call<'_>) -> Result<T, Fault> {
-    extract::check_json_headers(&call.head.headers)?;
-    let deadline = call.started + call.gateway.options.body_time;
-    let bytes = call
-        .body
-        .whole(BODY, deadline, |_| Ok(()), crate::body::late)
-        .await?;
+    let bytes = call.json_body(BODY).await?;
     let bytes = if bytes.is_empty() { &b"{}"[..] } else { &bytes };
     serde_json::from_slice(bytes).map_err(|e| bad_argument::request_body_invalid().caused_by(&e))
 }

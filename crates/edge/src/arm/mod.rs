@@ -28,11 +28,7 @@ const PAGE: usize = 100;
 
 /// The body of a call whose resource holds no definition.
 async fn small_body(call: &mut Call<'_>) -> Result<Bytes, Fault> {
-    extract::check_json_headers(&call.head.headers)?;
-    let deadline = call.started + call.gateway.options.body_time;
-    call.body
-        .whole(SMALL, deadline, |_| Ok(()), crate::body::late)
-        .await
+    call.json_body(SMALL).await
 }
 
 /// The name in a path of subscription, resource group and name.

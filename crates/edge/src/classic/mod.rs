@@ -41,11 +41,7 @@ fn check_version(call: &Call<'_>) -> Result<(), Fault> {
 
 /// The body of a call about an endpoint; it may be absent.
 async fn body(call: &mut Call<'_>) -> Result<Bytes, Fault> {
-    extract::check_json_headers(&call.head.headers)?;
-    let deadline = call.started + call.gateway.options.body_time;
-    call.body
-        .whole(BODY, deadline, |_| Ok(()), crate::body::late)
-        .await
+    call.json_body(BODY).await
 }
 
 /// A time as this API writes it: RFC 3339 with milliseconds.

@@ -16,7 +16,7 @@ pub(crate) async fn create(call: &mut Call<'_>) -> Result<Reply, Fault> {
     let principal = call.principal()?;
     let body = whole_body(call).await?;
     let manager = &call.gateway.manager;
-    made(manager.create_group(&principal, workspace, &body).await?)
+    made(manager.create_group(&principal, &workspace, &body).await?)
 }
 
 /// `GET …/webservicegroups`.
@@ -24,7 +24,7 @@ pub(crate) async fn list(call: &Call<'_>) -> Result<Reply, Fault> {
     let workspace = workspace(call)?;
     let principal = call.principal()?;
     let base = call.base_url();
-    let groups = call.gateway.manager.groups(&principal, workspace).await?;
+    let groups = call.gateway.manager.groups(&principal, &workspace).await?;
     let groups: Vec<Group> = groups.iter().map(|group| shown(group, &base)).collect();
     Reply::json(StatusCode::OK, &groups)
 }
@@ -33,7 +33,7 @@ pub(crate) async fn list(call: &Call<'_>) -> Result<Reply, Fault> {
 pub(crate) async fn get(call: &Call<'_>) -> Result<Reply, Fault> {
     let path = group(call)?;
     let principal = call.principal()?;
-    let group = call.gateway.manager.group(&principal, path).await?;
+    let group = call.gateway.manager.group(&principal, &path).await?;
     Reply::json(StatusCode::OK, &shown(&group, &call.base_url()))
 }
 
@@ -43,7 +43,7 @@ pub(crate) async fn change(call: &mut Call<'_>) -> Result<Reply, Fault> {
     let principal = call.principal()?;
     let body = whole_body(call).await?;
     let manager = &call.gateway.manager;
-    let group = manager.change_group(&principal, path, &body).await?;
+    let group = manager.change_group(&principal, &path, &body).await?;
     Reply::json(StatusCode::OK, &shown(&group, &call.base_url()))
 }
 
@@ -51,7 +51,7 @@ pub(crate) async fn change(call: &mut Call<'_>) -> Result<Reply, Fault> {
 pub(crate) async fn delete(call: &Call<'_>) -> Result<Reply, Fault> {
     let path = group(call)?;
     let principal = call.principal()?;
-    call.gateway.manager.delete_group(&principal, path).await?;
+    call.gateway.manager.delete_group(&principal, &path).await?;
     Ok(Reply::empty(StatusCode::NO_CONTENT))
 }
 

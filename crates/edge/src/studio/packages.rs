@@ -16,7 +16,11 @@ pub(crate) async fn create(call: &mut Call<'_>) -> Result<Reply, Fault> {
     let principal = call.principal()?;
     let body = whole_body(call).await?;
     let manager = &call.gateway.manager;
-    made(manager.create_model_package(&principal, path, body).await?)
+    made(
+        manager
+            .create_model_package(&principal, &path, body)
+            .await?,
+    )
 }
 
 /// `GET …/modelpackages`.
@@ -26,7 +30,7 @@ pub(crate) async fn list(call: &Call<'_>) -> Result<Reply, Fault> {
     let packages = call
         .gateway
         .manager
-        .model_packages(&principal, path)
+        .model_packages(&principal, &path)
         .await?;
     let packages: Vec<ModelPackage> = packages.iter().map(listed).collect();
     Reply::json(StatusCode::OK, &packages)
@@ -37,7 +41,7 @@ pub(crate) async fn get(call: &Call<'_>) -> Result<Reply, Fault> {
     let (path, id) = package(call)?;
     let principal = call.principal()?;
     let manager = &call.gateway.manager;
-    let mut view = manager.model_package(&principal, path, id).await?;
+    let mut view = manager.model_package(&principal, &path, id).await?;
     let summary = listed(&view.summary);
     if let Value::Object(document) = &mut view.document {
         // What the server knows counts, however it was spelled.
@@ -57,7 +61,7 @@ pub(crate) async fn set_status(call: &mut Call<'_>) -> Result<Reply, Fault> {
     let body = whole_body(call).await?;
     let manager = &call.gateway.manager;
     let summary = manager
-        .set_package_status(&principal, path, id, &body)
+        .set_package_status(&principal, &path, id, &body)
         .await?;
     Reply::json(StatusCode::OK, &listed(&summary))
 }
@@ -67,7 +71,7 @@ pub(crate) async fn delete(call: &Call<'_>) -> Result<Reply, Fault> {
     let (path, id) = package(call)?;
     let principal = call.principal()?;
     let manager = &call.gateway.manager;
-    manager.delete_model_package(&principal, path, id).await?;
+    manager.delete_model_package(&principal, &path, id).await?;
     Ok(Reply::empty(StatusCode::NO_CONTENT))
 }
 

@@ -19,7 +19,7 @@ pub(crate) async fn publish(call: &mut Call<'_>) -> Result<Reply, Fault> {
     let principal = call.principal()?;
     let body = whole_body(call).await?;
     let manager = &call.gateway.manager;
-    let published = manager.publish(&principal, path, &body).await?;
+    let published = manager.publish(&principal, &path, &body).await?;
     super::made(published.entry.endpoint)
 }
 
@@ -28,7 +28,7 @@ pub(crate) async fn list(call: &Call<'_>) -> Result<Reply, Fault> {
     let path = group(call)?;
     let principal = call.principal()?;
     let base = call.base_url();
-    let group = call.gateway.manager.group(&principal, path).await?;
+    let group = call.gateway.manager.group(&principal, &path).await?;
     let services: Vec<WebService> = [Slot::Staging, Slot::Production]
         .into_iter()
         .filter_map(|slot| Some(shown(group.in_slot(slot)?, &base)))
@@ -40,7 +40,11 @@ pub(crate) async fn list(call: &Call<'_>) -> Result<Reply, Fault> {
 pub(crate) async fn get(call: &Call<'_>) -> Result<Reply, Fault> {
     let (path, id) = service(call)?;
     let principal = call.principal()?;
-    let published = call.gateway.manager.published(&principal, path, id).await?;
+    let published = call
+        .gateway
+        .manager
+        .published(&principal, &path, id)
+        .await?;
     Reply::json(StatusCode::OK, &shown(&published, &call.base_url()))
 }
 
@@ -50,7 +54,7 @@ pub(crate) async fn put(call: &mut Call<'_>) -> Result<Reply, Fault> {
     let principal = call.principal()?;
     let body = whole_body(call).await?;
     let manager = &call.gateway.manager;
-    let published = manager.publish_again(&principal, path, id, &body).await?;
+    let published = manager.publish_again(&principal, &path, id, &body).await?;
     Reply::json(StatusCode::OK, &shown(&published, &call.base_url()))
 }
 
@@ -58,7 +62,10 @@ pub(crate) async fn put(call: &mut Call<'_>) -> Result<Reply, Fault> {
 pub(crate) async fn delete(call: &Call<'_>) -> Result<Reply, Fault> {
     let (path, id) = service(call)?;
     let principal = call.principal()?;
-    call.gateway.manager.unpublish(&principal, path, id).await?;
+    call.gateway
+        .manager
+        .unpublish(&principal, &path, id)
+        .await?;
     Ok(Reply::empty(StatusCode::NO_CONTENT))
 }
 
@@ -67,7 +74,7 @@ pub(crate) async fn definition(call: &Call<'_>) -> Result<Reply, Fault> {
     let (path, id) = service(call)?;
     let principal = call.principal()?;
     let manager = &call.gateway.manager;
-    let view = manager.published_definition(&principal, path, id).await?;
+    let view = manager.published_definition(&principal, &path, id).await?;
     let properties = view.properties(ApiVersion::Stable2017, &call.base_url());
     let definition = Definition {
         location: view.entry.location.clone(),
@@ -90,7 +97,7 @@ pub(crate) async fn test(call: &mut Call<'_>) -> Result<Reply, Fault> {
         None => None,
     };
     let manager = &call.gateway.manager;
-    let entry = manager.test_target(principal.as_ref(), path, id).await?;
+    let entry = manager.test_target(principal.as_ref(), &path, id).await?;
     let endpoint = call.gateway.scorer.endpoint(entry);
     call.seen.endpoint(endpoint.metrics());
     let reply = run(call, &endpoint, Operation::ScoreV1).await?;

@@ -15,7 +15,7 @@ const BUILT_IN: &str = "506153734175476c4f62416c57734963";
 pub(crate) fn get(call: &Call<'_>) -> Result<Reply, Fault> {
     let id = super::workspace(call)?;
     let principal = call.principal()?;
-    let workspace = call.gateway.manager.studio_workspace(&principal, id)?;
+    let workspace = call.gateway.manager.studio_workspace(&principal, &id)?;
     let reply = Workspace {
         workspace_id: workspace.id.to_string(),
         friendly_name: workspace.name.name.clone(),
@@ -29,7 +29,7 @@ pub(crate) fn get(call: &Call<'_>) -> Result<Reply, Fault> {
 pub(crate) fn modules(call: &Call<'_>) -> Result<Reply, Fault> {
     let id = super::workspace(call)?;
     let principal = call.principal()?;
-    let modules = call.gateway.manager.modules(&principal, id)?;
+    let modules = call.gateway.manager.modules(&principal, &id)?;
     let ports = |names: Vec<&str>| {
         let ports = names.into_iter().map(|name| ModulePort {
             name: name.to_owned(),
@@ -63,7 +63,7 @@ pub(crate) async fn resources(call: &Call<'_>, kind: ResourceKind) -> Result<Rep
     let id = super::workspace(call)?;
     let principal = call.principal()?;
     let manager = &call.gateway.manager;
-    let stored = manager.package_resources(&principal, id, kind).await?;
+    let stored = manager.package_resources(&principal, &id, kind).await?;
     let reply: Vec<StoredResource> = stored
         .into_iter()
         .map(|resource| StoredResource {

@@ -8,6 +8,7 @@
 //! knows it.
 
 mod packages;
+mod path;
 mod publish;
 mod request;
 mod view;
@@ -20,22 +21,16 @@ use serde_json::Value;
 use store::{Entry, Group, GroupService, Id, ResourceKind, Role, Slot, StoredResource, Workspace};
 
 use crate::access::{Principal, Target};
+use crate::classic::WorkspacePath;
 use crate::deploy::broken;
 use crate::{Inner, Manager};
 
+pub use path::GroupPath;
+pub(crate) use publish::check_concurrency_is_free;
 pub use view::{GroupView, PackageView, PublishedView, status_name};
 
 /// The status of a package by which the production service answers.
 pub(crate) const DEPLOYED: &str = "DeployedToProduction";
-
-/// A group, as a call names it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct GroupPath {
-    /// The workspace; `None` for text that is no id.
-    pub workspace: Option<Id>,
-    /// The group; `None` for text that is no id.
-    pub group: Option<Id>,
-}
 
 /// A module that packages may name.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,7 +56,7 @@ impl Manager {
     pub fn studio_workspace(
         &self,
         principal: &Principal,
-        workspace: Option<Id>,
+        workspace: &WorkspacePath,
     ) -> Result<Arc<Workspace>, Fault> {
         self.inner.workspace_of(principal, Role::Read, workspace)
     }
@@ -73,7 +68,7 @@ impl Manager {
     pub fn modules(
         &self,
         principal: &Principal,
-        workspace: Option<Id>,
+        workspace: &WorkspacePath,
     ) -> Result<Vec<ModuleView>, Fault> {
         self.inner.workspace_of(principal, Role::Read, workspace)?;
         let modules = self.inner.registry.describe().map(|interface| ModuleView {
@@ -97,7 +92,7 @@ impl Manager {
     pub async fn package_resources(
         &self,
         principal: &Principal,
-        workspace: Option<Id>,
+        workspace: &WorkspacePath,
         kind: ResourceKind,
     ) -> Result<Vec<StoredResource>, Fault> {
         let workspace = self.inner.workspace_of(principal, Role::Read, workspace)?;
@@ -114,7 +109,7 @@ impl Manager {
     pub async fn create_group(
         &self,
         principal: &Principal,
-        workspace: Option<Id>,
+        workspace: &WorkspacePath,
         body: &[u8],
     ) -> Result<Id, Fault> {
         let workspace = self
@@ -143,7 +138,7 @@ impl Manager {
     pub async fn groups(
         &self,
         principal: &Principal,
-        workspace: Option<Id>,
+        workspace: &WorkspacePath,
     ) -> Result<Vec<GroupView>, Fault> {
         let workspace = self.inner.workspace_of(principal, Role::Read, workspace)?;
         let mut views = Vec::new();
@@ -158,7 +153,7 @@ impl Manager {
     /// # Errors
     /// As for [`Manager::studio_workspace`]; `InternalError.WebServiceGroupNotFound`;
     /// `InternalError.UnknownError` when the ledger fails.
-    pub async fn group(&self, principal: &Principal, path: GroupPath) -> Result<GroupView, Fault> {
+    pub async fn group(&self, principal: &Principal, path: &GroupPath) -> Result<GroupView, Fault> {
         let (workspace, group) = self.inner.group_of(principal, Role::Read, path).await?;
         self.inner.group_view(principal, &workspace, group).await
     }
@@ -171,7 +166,7 @@ impl Manager {
     pub async fn change_group(
         &self,
         principal: &Principal,
-        path: GroupPath,
+        path: &GroupPath,
         body: &[u8],
     ) -> Result<GroupView, Fault> {
         let (_, group) = self.inner.group_of(principal, Role::Manage, path).await?;
@@ -188,7 +183,7 @@ impl Manager {
     /// # Errors
     /// As for [`Manager::group`]; `Conflict` while a service of it is being changed;
     /// `InternalError.DeleteWebServiceResourceFailed`, which leaves everything as it was.
-    pub async fn delete_group(&self, principal: &Principal, path: GroupPath) -> Result<(), Fault> {
+    pub async fn delete_group(&self, principal: &Principal, path: &GroupPath) -> Result<(), Fault> {
         let (workspace, group) = self.inner.group_of(principal, Role::Manage, path).await?;
         let mut turns = Vec::new();
         for slot in [Slot::Staging, Slot::Production] {
@@ -212,8 +207,7 @@ impl Manager {
         let task = tokio::spawn(async move {
             inner.store.ledger.delete_group(group.id, &actor).await?;
             for endpoint in endpoints {
-                inner.host.remove(endpoint.0).await;
-                inner.telemetry.forget_endpoint(endpoint.0);
+                inner.forget(endpoint).await;
             }
             drop(turns);
             Ok(())
@@ -223,51 +217,38 @@ impl Manager {
 }
 
 impl Inner {
-    /// What a call touches that names a workspace, whether there is one or not.
-    fn workspace_target(&self, workspace: Option<Id>) -> Target {
-        let directory = self.store.ledger.directory();
-        match workspace.map(|id| (id, directory.workspace(&id))) {
-            Some((_, Some(found))) => Target::workspace(found),
-            Some((id, None)) => Target::installation().in_workspace(id),
-            None => Target::installation(),
-        }
-    }
-
-    /// The workspace of that id, for somebody who may.
+    /// The workspace that a path names, for somebody who may.
     fn workspace_of(
         &self,
         principal: &Principal,
         role: Role,
-        workspace: Option<Id>,
+        path: &WorkspacePath,
     ) -> Result<Arc<Workspace>, Fault> {
-        principal.permit(role, &self.workspace_target(workspace))?;
-        let directory = self.store.ledger.directory();
-        workspace
-            .and_then(|id| directory.workspace(&id))
-            .cloned()
-            .ok_or_else(faults::not_found::workspace_not_found)
+        let workspace = self.workspace_at(principal, role, path)?;
+        principal.permit(role, &Target::workspace(&workspace))?;
+        Ok(workspace)
     }
 
-    /// The group of that path with its workspace, for somebody who may.
+    /// The group that a path names with its workspace, for somebody who may.
     async fn group_of(
         &self,
         principal: &Principal,
         role: Role,
-        path: GroupPath,
+        path: &GroupPath,
     ) -> Result<(Arc<Workspace>, Group), Fault> {
-        let workspace = self.workspace_of(principal, role, path.workspace)?;
-        Ok((workspace, self.find_group(path).await?))
+        let workspace = self.workspace_of(principal, role, &path.workspace)?;
+        let group = self.find_group(path).await?;
+        let group = group.ok_or_else(faults::internal_error::web_service_group_not_found)?;
+        Ok((workspace, group))
     }
 
-    /// The group of that path, for a caller who was permitted.
-    async fn find_group(&self, path: GroupPath) -> Result<Group, Fault> {
+    /// The group that a path names, for whoever asks.
+    async fn find_group(&self, path: &GroupPath) -> Result<Option<Group>, Fault> {
         let found = match path.group {
             Some(id) => self.store.ledger.group(id).await?,
             None => None,
         };
-        found
-            .filter(|group| Some(group.workspace) == path.workspace)
-            .ok_or_else(faults::internal_error::web_service_group_not_found)
+        Ok(found.filter(|group| path.workspace.is(group.workspace)))
     }
 
     /// The service in a slot of a group, with its default endpoint.

@@ -32,7 +32,7 @@ impl Manager {
     pub async fn create_model_package(
         &self,
         principal: &Principal,
-        path: GroupPath,
+        path: &GroupPath,
         body: Bytes,
     ) -> Result<Id, Fault> {
         let (_, group) = self.inner.group_of(principal, Role::Manage, path).await?;
@@ -48,7 +48,7 @@ impl Manager {
     pub async fn model_packages(
         &self,
         principal: &Principal,
-        path: GroupPath,
+        path: &GroupPath,
     ) -> Result<Vec<ModelPackageSummary>, Fault> {
         let (_, group) = self.inner.group_of(principal, Role::Read, path).await?;
         self.inner.store.ledger.model_packages(group.id).await
@@ -62,7 +62,7 @@ impl Manager {
     pub async fn model_package(
         &self,
         principal: &Principal,
-        path: GroupPath,
+        path: &GroupPath,
         package: Id,
     ) -> Result<PackageView, Fault> {
         let (_, group) = self.inner.group_of(principal, Role::Read, path).await?;
@@ -85,7 +85,7 @@ impl Manager {
     pub async fn set_package_status(
         &self,
         principal: &Principal,
-        path: GroupPath,
+        path: &GroupPath,
         package: Id,
         body: &[u8],
     ) -> Result<ModelPackageSummary, Fault> {
@@ -112,7 +112,7 @@ impl Manager {
     pub async fn delete_model_package(
         &self,
         principal: &Principal,
-        path: GroupPath,
+        path: &GroupPath,
         package: Id,
     ) -> Result<(), Fault> {
         let (_, group) = self.inner.group_of(principal, Role::Manage, path).await?;

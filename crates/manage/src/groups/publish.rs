@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 use store::{
     Entry, Group, GroupService, Id, ModelPackageRecord, PackageStatus, Publication, ResourceName,
-    Role, Slot, Workspace,
+    Role, Slot, ThrottleLevel, Workspace,
 };
 
 use super::packages::stored_document;
@@ -43,7 +43,7 @@ impl Manager {
     pub async fn publish(
         &self,
         principal: &Principal,
-        path: GroupPath,
+        path: &GroupPath,
         body: &[u8],
     ) -> Result<PublishedView, Fault> {
         let (workspace, group) = self.inner.group_of(principal, Role::Manage, path).await?;
@@ -61,7 +61,7 @@ impl Manager {
     pub async fn publish_again(
         &self,
         principal: &Principal,
-        path: GroupPath,
+        path: &GroupPath,
         service: Id,
         body: &[u8],
     ) -> Result<PublishedView, Fault> {
@@ -84,7 +84,7 @@ impl Manager {
     pub async fn published(
         &self,
         principal: &Principal,
-        path: GroupPath,
+        path: &GroupPath,
         service: Id,
     ) -> Result<PublishedView, Fault> {
         let (workspace, group) = self.inner.group_of(principal, Role::Read, path).await?;
@@ -104,7 +104,7 @@ impl Manager {
     pub async fn published_definition(
         &self,
         principal: &Principal,
-        path: GroupPath,
+        path: &GroupPath,
         service: Id,
     ) -> Result<ServiceView, Fault> {
         let (_, group) = self.inner.group_of(principal, Role::Read, path).await?;
@@ -120,7 +120,7 @@ impl Manager {
     pub async fn unpublish(
         &self,
         principal: &Principal,
-        path: GroupPath,
+        path: &GroupPath,
         service: Id,
     ) -> Result<(), Fault> {
         let (_, group) = self.inner.group_of(principal, Role::Manage, path).await?;
@@ -140,33 +140,29 @@ impl Manager {
     pub async fn test_target(
         &self,
         principal: Option<&Principal>,
-        path: GroupPath,
+        path: &GroupPath,
         service: Id,
     ) -> Result<Arc<Entry>, Fault> {
         let inner = &self.inner;
-        let Some(principal) = principal else {
-            let refused = faults::unauthorized::management_request_unauthorized;
-            let group = match path.group {
-                Some(id) => inner.store.ledger.group(id).await?,
-                None => None,
-            };
-            let group = group
-                .filter(|group| group.anonymous_test && Some(group.workspace) == path.workspace)
-                .ok_or_else(refused)?;
-            return Ok(inner.service_of(&group, service).await?.1);
+        let refused = faults::unauthorized::management_request_unauthorized;
+        let found = inner.find_group(path).await?;
+        let service = match (&found, principal) {
+            (Some(group), None) if !group.anonymous_test => return Err(refused()),
+            (Some(group), _) => inner.service_of(group, service).await,
+            (None, None) => return Err(refused()),
+            (None, Some(_)) => Err(faults::internal_error::web_service_group_not_found()),
         };
-        let target = {
-            let directory = inner.store.ledger.directory();
-            let entry = directory.endpoint(&service);
-            match entry.filter(|entry| Some(entry.workspace) == path.workspace) {
-                // The key of an endpoint is good for it too.
-                Some(entry) => Target::endpoint(entry),
-                None => inner.workspace_target(path.workspace),
+        if let Some(principal) = principal {
+            // The key of an endpoint is good for it too.
+            let its_own = service.as_ref().is_ok_and(|(_, entry)| {
+                let target = Target::endpoint(entry);
+                principal.permit(Role::Manage, &target).is_ok()
+            });
+            if !its_own {
+                inner.workspace_of(principal, Role::Manage, &path.workspace)?;
             }
-        };
-        principal.permit(Role::Manage, &target)?;
-        let group = inner.find_group(path).await?;
-        Ok(inner.service_of(&group, service).await?.1)
+        }
+        Ok(service?.1)
     }
 
     async fn publish_to(
@@ -260,19 +256,28 @@ impl Inner {
     }
 }
 
-/// A staging service takes as many calls as every service that asks for nothing.
-fn check_concurrency(slot: Slot, asked: &Publish) -> Result<(), Fault> {
+/// Refuses to set how many calls a service takes that stands in the staging slot of a group: as many
+/// as every service that asks for nothing.
+///
+/// # Errors
+/// `BadArgument.WebServiceConcurrentRequestRequirementInvalid`.
+pub(crate) fn check_concurrency_is_free(slot: Option<Slot>) -> Result<(), Fault> {
     match slot {
-        Slot::Staging if asked.max_concurrent_calls.is_some() || asked.throttle_level.is_some() => {
+        Some(slot @ Slot::Staging) => {
             Err(bad_argument::web_service_concurrent_request_requirement_invalid(slot.name()))
         }
-        Slot::Production => match asked.throttle_level.as_deref() {
-            Some(level) if !level.eq_ignore_ascii_case("High") => {
-                Err(bad_argument::bad_parameter_value().at("ThrottleLevel"))
-            }
-            _ => Ok(()),
-        },
-        Slot::Staging => Ok(()),
+        _ => Ok(()),
+    }
+}
+
+fn check_concurrency(slot: Slot, asked: &Publish) -> Result<(), Fault> {
+    if asked.max_concurrent_calls.is_some() || asked.throttle_level.is_some() {
+        check_concurrency_is_free(Some(slot))?;
+    }
+    match asked.throttle_level.as_deref().map(ThrottleLevel::parse) {
+        None | Some(Some(ThrottleLevel::High)) => Ok(()),
+        // The default endpoint of a published service has the level High.
+        Some(_) => Err(bad_argument::bad_parameter_value().at("ThrottleLevel")),
     }
 }
 

@@ -248,18 +248,21 @@ impl Ledger {
             .await
     }
 
-    /// The slot of a group that a service stands in; `None` for one that belongs to no group. May
-    /// wait for the disk.
+    /// The slot of a group that a service stands in; `None` for one that belongs to no group.
     ///
     /// # Errors
     /// `InternalError.UnknownError` when the ledger fails.
+    pub async fn slot_of(&self, service: Id) -> Result<Option<Slot>, Fault> {
+        self.read(move |connection| slot_of(connection, service))
+            .await
+    }
+
+    /// Like [`Ledger::slot_of`], for a thread that may wait.
+    ///
+    /// # Errors
+    /// As for [`Ledger::slot_of`].
     pub fn slot_of_blocking(&self, service: Id) -> Result<Option<Slot>, Fault> {
-        self.read_blocking(|connection| {
-            Ok(connection
-                .prepare_cached("SELECT slot FROM group_services WHERE service_id = ?1")?
-                .query_row([service.0], |row| slot_at(row, 0))
-                .optional()?)
-        })
+        self.read_blocking(|connection| slot_of(connection, service))
     }
 
     /// As [`Ledger::put_service_over`], for the service in a slot of a group: the service, its
@@ -396,6 +399,13 @@ fn services_of(connection: &Connection, group: Id) -> Result<Vec<GroupService>, 
         })
     })?;
     Ok(rows.collect::<Result<_, _>>()?)
+}
+
+fn slot_of(connection: &Connection, service: Id) -> Result<Option<Slot>, Failure> {
+    Ok(connection
+        .prepare_cached("SELECT slot FROM group_services WHERE service_id = ?1")?
+        .query_row([service.0], |row| slot_at(row, 0))
+        .optional()?)
 }
 
 fn slot_at(row: &Row<'_>, column: usize) -> Result<Slot, rusqlite::Error> {
