@@ -4,6 +4,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod backups;
 mod classic;
 mod clients;
 mod command_line;

@@ -1,6 +1,7 @@
 //! The client commands' side of the HTTP APIs.
 
 use std::fs::File;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -147,17 +148,30 @@ impl Client {
 
     /// Uploads a file unless the server has it.
     pub(crate) fn put_blob(&self, path: &Path, sha256: &str) -> Result<BlobStored, Failure> {
+        let unreadable =
+            |e: std::io::Error| Failure::Local(format!("{} cannot be read: {e}", path.display()));
+        let mut file = File::open(path).map_err(unreadable)?;
+        let size = file.metadata().map_err(unreadable)?.len();
+        self.put_blob_from(&mut file, size, sha256)
+    }
+
+    /// Uploads `size` bytes unless the server has them.
+    pub(crate) fn put_blob_from(
+        &self,
+        mut content: &mut dyn Read,
+        size: u64,
+        sha256: &str,
+    ) -> Result<BlobStored, Failure> {
         let url = format!("/umpire/v1/blobs/{sha256}");
         match self.call(Method::GET, &url, None) {
             Err(Failure::Server { status: 404, .. }) => {}
             other => return other,
         }
-        let file = File::open(path)
-            .map_err(|e| Failure::Local(format!("{} cannot be read: {e}", path.display())))?;
         let request = self
             .request(Method::PUT, &format!("{}{url}", self.base))
             .header("Content-Type", "application/octet-stream")
-            .body(SendBody::from_owned_reader(file))
+            .header("Content-Length", size)
+            .body(SendBody::from_reader(&mut content))
             .map_err(|e| Failure::Usage(e.to_string()))?;
         let reply = self.agent.run(request).map_err(|e| self.failure(&e))?;
         self.json(checked(reply)?)
@@ -229,6 +243,44 @@ impl Client {
     /// Changes some of them.
     pub(crate) fn set_limits(&self, changes: &Value) -> Result<ConfigurationChange, Failure> {
         self.call(Method::PUT, "/umpire/v1/limits", Some(changes))
+    }
+
+    /// Writes a backup of the server into `out`; its length.
+    pub(crate) fn backup(&self, out: &mut dyn Write) -> Result<u64, Failure> {
+        self.download(Method::POST, "/umpire/v1/backup", out)
+    }
+
+    /// Writes a service into `out`; the length.
+    pub(crate) fn export(&self, name: &str, out: &mut dyn Write) -> Result<u64, Failure> {
+        self.download(Method::GET, &service_path(name, "/export"), out)
+    }
+
+    /// Copies a reply of any size, and refuses one that broke off.
+    fn download(&self, method: Method, path: &str, out: &mut dyn Write) -> Result<u64, Failure> {
+        let reply = self.send(method, path, None)?;
+        let announced = reply.headers().get("content-length");
+        let announced = announced.and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
+        let mut body = reply.into_body().into_reader();
+        let broke_off = |problem: String| Failure::Unreachable {
+            server: self.base.clone(),
+            problem,
+        };
+        let mut chunk = vec![0; 64 * 1024];
+        let mut copied = 0;
+        loop {
+            let count = match body.read(&mut chunk) {
+                Ok(0) => break,
+                Ok(count) => count,
+                Err(e) => return Err(broke_off(format!("its answer broke off: {e}"))),
+            };
+            out.write_all(chunk.get(..count).unwrap_or_default())
+                .map_err(Failure::from_disk)?;
+            copied += count as u64;
+        }
+        match announced == Some(copied) {
+            true => Ok(copied),
+            false => Err(broke_off("its answer broke off".to_owned())),
+        }
     }
 
     /// Changes the master key.

@@ -53,7 +53,18 @@ pub(crate) enum Failure {
     StartText(String),
 }
 
+impl From<store::ArchiveProblem> for Failure {
+    fn from(problem: store::ArchiveProblem) -> Failure {
+        Failure::Local(problem.to_string())
+    }
+}
+
 impl Failure {
+    /// A local file or stream that failed.
+    pub(crate) fn from_disk(error: std::io::Error) -> Failure {
+        Failure::Local(error.to_string())
+    }
+
     fn exit_code(&self) -> u8 {
         match self {
             Failure::Usage(_) => 2,

@@ -9,6 +9,7 @@ use http::header::{
 };
 use http::{HeaderMap, StatusCode};
 use serde::Serialize;
+use tokio::sync::mpsc;
 
 /// JSON, as classic services said it.
 pub(crate) const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=utf-8");
@@ -29,9 +30,29 @@ pub(crate) struct Reply {
     /// `Content-Type` and what else this reply has.
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
+    /// A body that is too large to be held: its length, and where it comes from. `body` is empty
+    /// then.
+    pub(crate) stream: Option<(u64, mpsc::Receiver<Bytes>)>,
 }
 
 impl Reply {
+    /// A body of exactly `length` bytes that comes in chunks. Where fewer come the connection is
+    /// cut, so that nobody takes a part for the whole.
+    pub(crate) fn stream(kind: HeaderValue, length: u64, chunks: mpsc::Receiver<Bytes>) -> Reply {
+        Reply {
+            stream: Some((length, chunks)),
+            ..Reply::text(StatusCode::OK, kind, Bytes::new())
+        }
+    }
+
+    /// The length of the body.
+    pub(crate) fn length(&self) -> u64 {
+        match &self.stream {
+            Some((length, _)) => *length,
+            None => self.body.len() as u64,
+        }
+    }
+
     /// 200 with a JSON text.
     pub(crate) fn json_text(body: Bytes) -> Reply {
         Reply::text(StatusCode::OK, JSON, body)
@@ -56,6 +77,7 @@ impl Reply {
             status,
             headers,
             body,
+            stream: None,
         }
     }
 
@@ -65,6 +87,7 @@ impl Reply {
             status,
             headers: HeaderMap::with_capacity(6),
             body: Bytes::new(),
+            stream: None,
         }
     }
 

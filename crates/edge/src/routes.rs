@@ -282,6 +282,12 @@ pub(crate) static ROUTES: &[Route] = &[
         Admin,
         &[(POST, ReloadConfiguration)],
     ),
+    route("/umpire/v1/backup", Admin, &[(POST, MakeBackup)]),
+    route(
+        "/umpire/v1/services/{name}/export",
+        Admin,
+        &[(GET, ExportService)],
+    ),
     route("/umpire/v1/secrets/rotate", Admin, &[(POST, RotateSecrets)]),
     route("/umpire/v1/nodes", Admin, &[(GET, ListNodes)]),
     route("/umpire/v1/nodes/{node}/drain", Admin, &[(POST, DrainNode)]),

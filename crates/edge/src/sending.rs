@@ -1,11 +1,12 @@
 //! A reply's body on its way out: in pieces, watched, and counted for as long as its bytes are held.
 
-use std::convert::Infallible;
+use std::fmt;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
+use tokio::sync::mpsc;
 
 use crate::io::ActivityGuard;
 
@@ -41,20 +42,43 @@ pub(crate) fn held<G: Send + 'static>(bytes: Bytes, guard: G) -> Bytes {
 /// The body of a response. Its call is under way until hyper has taken all of it.
 pub(crate) struct Sending {
     bytes: Bytes,
+    /// What is still to come, and where from.
+    rest: Option<(u64, mpsc::Receiver<Bytes>)>,
     activity: Option<ActivityGuard>,
 }
+
+/// A body that ended before its announced length: the connection is cut.
+#[derive(Debug)]
+pub(crate) struct BrokenOff;
+
+impl fmt::Display for BrokenOff {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the body of a reply broke off")
+    }
+}
+
+impl std::error::Error for BrokenOff {}
 
 impl Sending {
     pub(crate) fn new(bytes: Bytes) -> Sending {
         Sending {
             bytes,
+            rest: None,
             activity: None,
+        }
+    }
+
+    /// A body of exactly `length` bytes that comes in chunks.
+    pub(crate) fn stream(length: u64, chunks: mpsc::Receiver<Bytes>) -> Sending {
+        Sending {
+            rest: (length > 0).then_some((length, chunks)),
+            ..Sending::new(Bytes::new())
         }
     }
 
     /// Keeps the call under way while there are bytes to take.
     pub(crate) fn watch(&mut self, mut activity: ActivityGuard) {
-        if !self.bytes.is_empty() {
+        if !self.bytes.is_empty() || self.rest.is_some() {
             activity.reply();
             self.activity = Some(activity);
         }
@@ -63,13 +87,28 @@ impl Sending {
 
 impl Body for Sending {
     type Data = Bytes;
-    type Error = Infallible;
+    type Error = BrokenOff;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BrokenOff>>> {
         let this = &mut *self;
+        if let Some((left, chunks)) = &mut this.rest {
+            let chunk = ready!(chunks.poll_recv(context));
+            let chunk = chunk.filter(|chunk| chunk.len() as u64 <= *left);
+            let Some(chunk) = chunk else {
+                return Poll::Ready(Some(Err(BrokenOff)));
+            };
+            *left -= chunk.len() as u64;
+            if *left == 0 {
+                this.rest = None;
+                this.activity = None;
+            } else if let Some(activity) = &this.activity {
+                activity.piece_taken();
+            }
+            return Poll::Ready(Some(Ok(Frame::data(chunk))));
+        }
         if this.bytes.is_empty() {
             return Poll::Ready(None);
         }
@@ -86,11 +125,12 @@ impl Body for Sending {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.bytes.is_empty()
+        self.bytes.is_empty() && self.rest.is_none()
     }
 
     fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.bytes.len() as u64)
+        let rest = self.rest.as_ref().map_or(0, |(left, _)| *left);
+        SizeHint::with_exact(self.bytes.len() as u64 + rest)
     }
 }
 
@@ -136,6 +176,27 @@ mod tests {
         assert_eq!(count.strong_count(), 1, "one piece is still to be sent");
         pieces.clear();
         assert_eq!(count.strong_count(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_streamed_body_is_whole_or_breaks_off() {
+        for (announced, whole) in [(6, true), (7, false), (5, false)] {
+            let (sender, receiver) = mpsc::channel(2);
+            let mut body = Sending::stream(announced, receiver);
+            sender.send(Bytes::from_static(b"abc")).await.unwrap();
+            sender.send(Bytes::from_static(b"def")).await.unwrap();
+            drop(sender);
+            let mut came = Vec::new();
+            let mut broke_off = false;
+            while !broke_off && !body.is_end_stream() {
+                match body.frame().await.unwrap() {
+                    Ok(frame) => came.extend_from_slice(&frame.into_data().unwrap()),
+                    Err(BrokenOff) => broke_off = true,
+                }
+            }
+            assert_eq!(broke_off, !whole, "{announced}");
+            assert_eq!(came.len() as u64 == announced, whole);
+        }
     }
 
     #[test]

@@ -319,7 +319,7 @@ pub(crate) async fn handle(
         Some(f) if f.is(&faults::rows::RequestTimeout::RequestCanceled) => Outcome::Canceled,
         _ => Outcome::of_status(status),
     };
-    seen.end(status, outcome, fault.as_ref(), reply.body.len() as u64);
+    seen.end(status, outcome, fault.as_ref(), reply.length());
     into_response(reply, &head.method)
 }
 
@@ -338,18 +338,23 @@ fn in_terms_of(surface: Surface, fault: Fault) -> Fault {
 }
 
 fn into_response(reply: Reply, method: &Method) -> Response<Sending> {
+    let length = reply.length();
     let Reply {
         status,
         mut headers,
         body,
+        stream,
     } = reply;
     let body = if *method == Method::HEAD {
-        headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
-        Bytes::new()
+        headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+        Sending::new(Bytes::new())
     } else {
-        body
+        match stream {
+            Some((length, chunks)) => Sending::stream(length, chunks),
+            None => Sending::new(body),
+        }
     };
-    let mut response = Response::new(Sending::new(body));
+    let mut response = Response::new(body);
     *response.status_mut() = status;
     *response.headers_mut() = headers;
     response

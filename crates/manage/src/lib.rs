@@ -9,6 +9,7 @@ mod definition;
 mod deploy;
 mod diagnostics;
 mod endpoints;
+mod export;
 mod groups;
 mod history;
 mod identity;

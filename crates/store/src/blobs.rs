@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -25,6 +26,18 @@ pub struct Blobs {
     /// Held while a blob gets its name, is kept, or is found too old and removed: a sweep must not
     /// remove what was made young between its look and its removal.
     names: Arc<Mutex<()>>,
+    /// How many want that nothing is removed now.
+    holds: Arc<AtomicUsize>,
+}
+
+/// While this lives no blob is swept.
+#[derive(Debug)]
+pub(crate) struct Hold(Arc<AtomicUsize>);
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Release);
+    }
 }
 
 /// What an upload came to.
@@ -92,6 +105,7 @@ impl Blobs {
         Ok(Blobs {
             folder: folder.into(),
             names: Arc::default(),
+            holds: Arc::default(),
         })
     }
 
@@ -116,6 +130,23 @@ impl Blobs {
         self.names.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Lets nothing be swept until the value is dropped. A removal under way is waited for.
+    pub(crate) fn hold(&self) -> Hold {
+        let _held = self.hold_names();
+        self.holds.fetch_add(1, Ordering::Acquire);
+        Hold(self.holds.clone())
+    }
+
+    /// A path for a temporary file, which goes at the next start at the latest.
+    pub(crate) fn temporary(&self) -> PathBuf {
+        self.folder.join(INCOMING).join(Id::random().to_string())
+    }
+
+    /// Opens a file by its name below the folder.
+    pub(crate) fn open_named(&self, name: &str) -> io::Result<File> {
+        File::open(self.folder.join(name))
+    }
+
     /// Begins an upload of the blob with that hash, of at most `limit` bytes.
     ///
     /// An upload of a blob that exists replaces it, which heals one whose file was damaged.
@@ -124,7 +155,7 @@ impl Blobs {
     /// `InternalError.ContainerValidationFailed` when the folder is gone or refuses writing;
     /// `InternalError.FailedStoringWebService` when the disk is full or fails.
     pub fn begin(&self, sha256: Sha256, limit: u64) -> Result<Upload, Fault> {
-        let temporary = self.folder.join(INCOMING).join(Id::random().to_string());
+        let temporary = self.temporary();
         let file = files::new_private_file(&temporary).map_err(|e| self.not_written(&e))?;
         Ok(Upload {
             blobs: self.clone(),
@@ -280,6 +311,10 @@ impl Blobs {
             }
             // For each file anew, so that keeps and uploads wait for one removal at most.
             let _held = self.hold_names();
+            if self.holds.load(Ordering::Acquire) > 0 {
+                // A backup is made; the next sweep finds what is left.
+                break;
+            }
             let Ok(metadata) = entry.metadata() else {
                 continue;
             };

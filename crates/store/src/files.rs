@@ -53,8 +53,11 @@ const OWN_NAMES: [&str; 8] = [
 /// same.
 pub(crate) fn tighten_if_own(folder: &Path, lock: &Path) -> io::Result<()> {
     let own = |name: &OsStr| {
-        name.to_str()
-            .is_some_and(|name| OWN_NAMES.contains(&name) || name.starts_with("ledger.sqlite"))
+        name.to_str().is_some_and(|name| {
+            OWN_NAMES.contains(&name)
+                || name.starts_with("ledger.sqlite")
+                || name.starts_with("replaced-")
+        })
     };
     for entry in fs::read_dir(folder)? {
         if !own(&entry?.file_name()) {

@@ -165,6 +165,11 @@ impl Ledger {
         })
     }
 
+    /// Where the ledger's file stands.
+    pub(crate) fn path(&self) -> &Path {
+        &self.readers.file.path
+    }
+
     /// The newest snapshot of what the scoring path needs. Neither waits nor allocates.
     pub fn directory(&self) -> Guard<Arc<Directory>> {
         self.directory.load()
@@ -316,7 +321,7 @@ impl Readers {
     }
 }
 
-fn connect(path: &Path) -> Result<Connection, rusqlite::Error> {
+pub(crate) fn connect(path: &Path) -> Result<Connection, rusqlite::Error> {
     let connection = Connection::open_with_flags(
         path,
         OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,

@@ -5,9 +5,12 @@
 
 mod access;
 mod actor;
+mod archive;
+mod backup;
 mod blobs;
 mod directory;
 mod endpoints;
+mod export;
 mod failures;
 mod files;
 mod groups;
@@ -20,6 +23,7 @@ mod names;
 mod node;
 mod operator;
 mod plans;
+mod restore;
 mod revisions;
 mod rotation;
 mod rows;
@@ -38,12 +42,15 @@ use faults::{Class, Fault};
 
 pub use access::{Role, Scope};
 pub use actor::Actor;
+pub use archive::{ArchiveFile, ArchiveProblem};
+pub use backup::Backup;
 pub use blobs::{Blobs, Incoming, Stored, Swept, SystemBlob, Upload};
 pub use directory::{DEFAULT_ENDPOINT, Directory, Entry, Workspace};
 pub use endpoints::{
     DiagnosticsLevel, EndpointMove, EndpointRevision, EndpointSettings, LOW_CONCURRENCY,
     NewEndpoint, OwnResource, ThrottleLevel,
 };
+pub use export::{Export, ExportedService, ServiceFile, read_export};
 pub use failures::FailedChange;
 pub use groups::{
     Group, GroupChange, GroupService, ModelPackageRecord, ModelPackageSummary, ModelPackageWrite,
@@ -54,6 +61,7 @@ pub use ledger::Ledger;
 pub use lists::Within;
 pub use names::{NameKey, ResourceName, Subscription, folded};
 pub use plans::{ASSOCIATIONS, Association, Plan, PlanTerm, PlanWrite, plan_name};
+pub use restore::{RestoreOptions, Restored, restore};
 pub use revisions::{AuditLine, Revision, RevisionSummary};
 pub use seal::{KeyDigest, Sealer, base64, random_key, random_token};
 pub use services::{KEPT_REVISIONS, ServiceWrite, WhichKey};
@@ -148,6 +156,12 @@ impl Store {
         let lock_file = dir.join("lock");
         let lock = Lock::take(&lock_file)?;
         files::tighten_if_own(dir, &lock_file).map_err(|e| failed(dir, e))?;
+        if dir.join(restore::STAGING).exists() {
+            return Err(Fault::bare(Class::InternalError).because(format!(
+                "a restore into {} was cut off: run it again",
+                dir.display()
+            )));
+        }
         let ledger_file = dir.join("ledger.sqlite");
         let secrets = dir.join("secrets");
         files::private_folder(&secrets).map_err(|e| failed(&secrets, e))?;

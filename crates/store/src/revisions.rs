@@ -172,14 +172,7 @@ impl Ledger {
     /// # Errors
     /// `InternalError.UnknownError` when the ledger fails.
     pub fn named_blobs(&self) -> Result<HashSet<Sha256>, Fault> {
-        self.read_blocking(|connection| {
-            let mut statement = connection.prepare_cached(
-                "SELECT sha256 FROM resources
-                 UNION SELECT sha256 FROM model_package_resources WHERE sha256 IS NOT NULL",
-            )?;
-            let rows = statement.query_map([], |row| hash_at(row, 0))?;
-            Ok(rows.collect::<Result<_, _>>()?)
-        })
+        self.read_blocking(named_blobs)
     }
 
     /// The newest lines of the audit trail, newest first.
@@ -221,6 +214,16 @@ impl Ledger {
         })
         .await
     }
+}
+
+/// The blobs that this ledger names: those that a sweep must leave and a backup must have.
+pub(crate) fn named_blobs(connection: &Connection) -> Result<HashSet<Sha256>, Failure> {
+    let mut statement = connection.prepare_cached(
+        "SELECT sha256 FROM resources
+         UNION SELECT sha256 FROM model_package_resources WHERE sha256 IS NOT NULL",
+    )?;
+    let rows = statement.query_map([], |row| hash_at(row, 0))?;
+    Ok(rows.collect::<Result<_, _>>()?)
 }
 
 fn open_key(

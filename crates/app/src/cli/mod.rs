@@ -1,11 +1,13 @@
 //! The command line: one file a command.
 
 mod audit;
+mod backup;
 mod completions;
 mod config;
 mod delete;
 mod deploy;
 mod errors;
+mod export;
 mod keys;
 mod limits;
 mod logs;
@@ -115,6 +117,14 @@ enum Command {
     Token(token::Token),
     /// Show who changed what, when, from where, and with what result
     Audit(audit::Audit),
+    /// Write the whole state into one file
+    Backup(backup::Backup),
+    /// Put a backup into an empty data directory
+    Restore(backup::Restore),
+    /// Write a service with its model into one file
+    Export(export::Export),
+    /// Deploy a service from a file that export wrote
+    Import(export::Import),
     /// Change the master key that secrets are sealed under
     Secrets(secrets::Secrets),
     /// List or change the settings that servers share
@@ -160,6 +170,10 @@ pub(crate) fn main() -> ExitCode {
         Command::Workspace(command) => command.run(common),
         Command::Token(command) => command.run(common),
         Command::Audit(command) => command.run(common),
+        Command::Backup(command) => command.run(common),
+        Command::Restore(command) => command.run(common),
+        Command::Export(command) => command.run(common),
+        Command::Import(command) => command.run(common),
         Command::Secrets(command) => command.run(common),
         Command::Limits(command) => command.run(common),
         Command::Usage(command) => command.run(common),

@@ -1,6 +1,7 @@
 //! Our own operators' API, `/umpire/v1`: blobs, services by their short names, tokens, the audit
 //! trail.
 
+pub(crate) mod archives;
 pub(crate) mod audit;
 pub(crate) mod blobs;
 pub(crate) mod configuration;

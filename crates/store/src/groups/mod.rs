@@ -1,6 +1,6 @@
 //! Web-service groups: their records, and the services that are published for them.
 
-mod packages;
+pub(crate) mod packages;
 
 use std::sync::Arc;
 
