@@ -15,6 +15,7 @@ mod identities;
 mod life;
 mod model_files;
 mod oidc;
+mod openapi;
 mod operations;
 mod plans;
 mod published;

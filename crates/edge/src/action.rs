@@ -5,7 +5,7 @@ use store::ResourceKind;
 
 use crate::reply::Reply;
 use crate::stack::Call;
-use crate::{admin, arm, classic, health, help, score, studio};
+use crate::{admin, arm, classic, health, help, openapi, score, studio};
 
 /// One thing that can be asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -112,6 +112,8 @@ pub(crate) enum Action {
     ListOperations,
     GetProvider,
     GetUsage,
+    ListOpenApi,
+    GetOpenApi,
     Live,
     Ready,
     Metrics,
@@ -240,6 +242,8 @@ impl Action {
             Action::ListPlanSkus => arm::plans::list_skus(call),
             Action::ListOperations => arm::provider::operations(call),
             Action::GetProvider => arm::provider::get(call),
+            Action::ListOpenApi => openapi::list(call),
+            Action::GetOpenApi => openapi::get(call),
             Action::GetUsage => Box::pin(admin::usage::get(call)).await,
             Action::Live => Ok(health::live()),
             Action::Ready => health::ready(call),

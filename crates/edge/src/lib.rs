@@ -16,6 +16,7 @@ mod extract;
 mod health;
 mod help;
 mod io;
+mod openapi;
 mod origin;
 mod reply;
 mod request_id;

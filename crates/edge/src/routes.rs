@@ -225,6 +225,8 @@ pub(crate) static ROUTES: &[Route] = &[
         &[(GET, GetProvider)],
     ),
     route("/umpire/v1/usage", Admin, &[(GET, GetUsage)]),
+    route("/umpire/v1/openapi", Admin, &[(GET, ListOpenApi)]),
+    route("/umpire/v1/openapi/{document}", Admin, &[(GET, GetOpenApi)]),
     route(
         "/umpire/v1/blobs/{sha256}",
         Admin,
