@@ -140,6 +140,11 @@ fn a_token_works_within_its_scope_until_it_is_revoked() {
     let (_, listed, _) = command(&["token", "list"]);
     assert!(listed.contains("ci") && listed.contains("good"), "{listed}");
     assert!(!listed.contains(&token));
+    let (_, trail, _) = command(&["audit", "--limit", "100"]);
+    for line in ["token ci", "create (manage on service:", "operator"] {
+        assert!(trail.contains(line), "{trail}");
+    }
+    assert!(!trail.contains(&token));
     server.restart();
     assert_eq!(get(&server, "/umpire/v1/services", &token).status, 200);
 
@@ -182,6 +187,18 @@ fn a_token_ends_by_itself() {
     assert_eq!(list["tokens"][0]["state"], "expired");
     // Its name is free again.
     self::token(&server, "brief", "installation", "read");
+}
+
+#[test]
+fn metrics_that_are_not_public_are_for_whoever_may_look_at_all() {
+    let server = Setup::default().config("public_metrics = false").start();
+    let all = token(&server, "prometheus", "installation", "read");
+    let part = token(&server, "part", "subscription:s", "manage");
+    assert_eq!(get(&server, "/metrics", &all).status, 200);
+    assert_eq!(get(&server, "/metrics", &server.token()).status, 200);
+    assert_code(&get(&server, "/metrics", &part), 401, ADMIN);
+    let nobody = Request::new("GET", "/metrics").send(server.address);
+    assert_code(&nobody, 401, ADMIN);
 }
 
 #[test]

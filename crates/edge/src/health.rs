@@ -6,8 +6,8 @@ use bytes::Bytes;
 use faults::{Class, Fault};
 use http::StatusCode;
 use http::header::HeaderValue;
+use manage::{Role, Target};
 
-use crate::admin;
 use crate::reply::Reply;
 use crate::stack::Call;
 
@@ -34,10 +34,11 @@ pub(crate) fn ready(call: &Call<'_>) -> Result<Reply, Fault> {
     }
 }
 
-/// All series, open unless `public_metrics` is off.
+/// All series; open, or with `public_metrics` off for whoever may look at the installation.
 pub(crate) fn metrics(call: &Call<'_>) -> Result<Reply, Fault> {
     if !call.gateway.options.public_metrics {
-        admin::authorize(call)?;
+        let principal = call.principal()?;
+        principal.permit(Role::Read, &Target::installation())?;
     }
     let text = call.gateway.telemetry.encode_metrics();
     Ok(Reply::text(StatusCode::OK, OPEN_METRICS, text.into()))

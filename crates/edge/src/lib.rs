@@ -49,7 +49,7 @@ pub struct Options {
     pub trusted_proxies: Vec<AddressRange>,
     /// Whether API documents are read without a key.
     pub public_docs: bool,
-    /// Whether metrics are read without the operator's token.
+    /// Whether metrics are read without a credential.
     pub public_metrics: bool,
     /// Origins whose pages may score; `*` is all, none is off.
     pub cors_origins: Vec<String>,

@@ -194,6 +194,7 @@ impl Store {
             },
         )?;
         // The digests of the installation are known once its ledger is open.
+        // After the ledger, which has the key of digests.
         let token_file = operator_token_file(dir);
         let operator = Operator::open(token_file.clone(), sealer.clone())
             .map_err(|e| failed(&token_file, e))?;

@@ -45,6 +45,16 @@ async fn a_token_is_good_until_it_expires_or_is_revoked_and_survives_a_restart()
     assert_eq!((read.role, &read.scope), (made.role, &made.scope));
     assert_eq!(read.last_used(), Some(day));
 
+    // A change of the master key leaves tokens, the operator's too, as they are.
+    let operator = std::fs::read_to_string(store::operator_token_file(dir.path())).unwrap();
+    let operator = store.sealer.digest_key(operator.trim());
+    store.rotate_master_key("operator").await.unwrap();
+    drop(store);
+    let store = Store::open(dir.path(), None).unwrap();
+    assert_eq!(store.sealer.digest_key(&text), digest);
+    assert!(store.key_known(&digest) && store.key_known(&operator));
+    assert_eq!(store.is_operator(&operator), Ok(true));
+
     assert_eq!(
         store.ledger.revoke_token(made.id, "operator").await,
         Ok(true)

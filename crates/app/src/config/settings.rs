@@ -120,7 +120,8 @@ settings! {
     "trusted_proxies" reload => trusted_proxies: Vec<edge::AddressRange> = Vec::new();
     /// Whether API documents are read without a key.
     "public_docs" cluster => public_docs: bool = true;
-    /// Whether `/metrics` is read without the operator's token.
+    /// Whether `/metrics` is read without a credential; otherwise it takes the operator's token, or
+    /// a management token of any role for the whole installation.
     "public_metrics" cluster => public_metrics: bool = true;
     /// Origins whose pages may score (`https://app.example.com`, or `*`).
     "cors_origins" cluster => cors_origins: Vec<OriginPattern> = Vec::new();
