@@ -241,6 +241,7 @@ fn a_services_use_counts_against_its_plan() {
         &server.arm_path("missing"),
         Some(&definition),
     );
+    let reply = server.outcome(reply);
     assert_eq!(reply.status, 404, "{}", reply.text());
     let detail = reply.json()["error"]["details"][0].clone();
     assert_eq!(detail["code"], "ResourceNotFound");

@@ -263,13 +263,35 @@ impl Server {
         )
     }
 
-    /// PUTs a definition and returns the answer.
+    /// PUTs a definition and returns what that came to: the service, or the failure, whether it
+    /// was told at once or after the definition had been accepted.
     #[track_caller]
     pub fn put(&self, name: &str, definition: &Value) -> Reply {
-        Request::new("PUT", &self.arm_path(name))
+        let reply = Request::new("PUT", &self.arm_path(name))
             .bearer(&self.token())
             .json(definition)
-            .send(self.address)
+            .send(self.address);
+        self.outcome(reply)
+    }
+
+    /// Follows the operation that a reply announces to its end, where it announces one.
+    #[track_caller]
+    pub fn outcome(&self, reply: Reply) -> Reply {
+        let Some(status) = reply.header("Azure-AsyncOperation") else {
+            return reply;
+        };
+        let path = &status[status.find("/subscriptions/").expect("a path")..];
+        let path = path.replace("/operationsStatus/", "/operationresults/");
+        let mut last = None;
+        until("the operation ends", || {
+            let reply = Request::new("GET", &path)
+                .bearer(&self.token())
+                .send(self.address);
+            let ended = reply.status != 202;
+            last = Some(reply);
+            ended
+        });
+        last.expect("a reply")
     }
 
     /// Deploys a definition that must be accepted.

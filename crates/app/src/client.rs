@@ -33,6 +33,11 @@ pub(crate) const CERTIFICATE_KEY_FILE: &str = "tls/self-signed.key";
 /// The largest reply that is read.
 const REPLY_BYTES: u64 = 1 << 30;
 
+/// The pause before an operation is asked about again; each further one is twice as long.
+const FIRST_PAUSE: Duration = Duration::from_millis(10);
+/// The longest pause.
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
 /// How a server is to be reached, beyond the settings.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Trust {
@@ -183,7 +188,29 @@ impl Client {
         path: &ServicePath,
         resource: &Value,
     ) -> Result<WebService, Failure> {
-        self.call(Method::PUT, &arm_path(path, ""), Some(resource))
+        let reply = self.send(Method::PUT, &arm_path(path, ""), Some(resource))?;
+        let operation = reply
+            .headers()
+            .get("azure-asyncoperation")
+            .and_then(|url| url.to_str().ok())
+            .and_then(result_path);
+        match operation {
+            Some(path) => self.wait_for(&path),
+            None => self.json(reply),
+        }
+    }
+
+    /// Asks what an operation came to until it has come to something.
+    fn wait_for<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let reply = self.send(Method::GET, path, None)?;
+            if reply.status().as_u16() != 202 {
+                return self.json(reply);
+            }
+            std::thread::sleep(pause);
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
     }
 
     /// All services.
@@ -475,6 +502,14 @@ fn encoded(text: &str) -> String {
     out
 }
 
+/// Where an operation's result is, by where its status is: a path on the server that was called,
+/// whatever name it goes by itself.
+fn result_path(status_url: &str) -> Option<String> {
+    let (_, rest) = status_url.split_once("://")?;
+    let path = rest.get(rest.find("/subscriptions/")?..)?;
+    Some(path.replacen("/operationsStatus/", "/operationresults/", 1))
+}
+
 fn service_path(name: &str, rest: &str) -> String {
     format!("/umpire/v1/services/{}{rest}", encoded(name))
 }
@@ -495,6 +530,16 @@ fn arm_path(path: &ServicePath, rest: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_operations_result_is_found_by_its_status() {
+        let status = "https://outer/base/subscriptions/s/providers/M/locations/l/operationsStatus/1?api-version=2";
+        assert_eq!(
+            result_path(status).as_deref(),
+            Some("/subscriptions/s/providers/M/locations/l/operationresults/1?api-version=2")
+        );
+        assert_eq!(result_path("nothing"), None);
+    }
 
     #[test]
     fn names_are_encoded_as_one_path_word() {

@@ -120,6 +120,7 @@ pub(crate) static ROUTES: &[Route] = &[
         &[
             (PUT, PutWebService),
             (GET, GetWebService),
+            (PATCH, PatchWebService),
             (DELETE, DeleteWebService),
         ],
     ),
@@ -128,6 +129,21 @@ pub(crate) static ROUTES: &[Route] = &[
         Manage,
         // Clients of this resource send GET; Resource Manager's own habit is POST.
         &[(GET, ListWebServiceKeys), (POST, ListWebServiceKeys)],
+    ),
+    route(
+        "/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.MachineLearning/webServices/{name}/CreateRegionalBlob",
+        Manage,
+        &[(POST, CreateRegionalBlob)],
+    ),
+    route(
+        "/subscriptions/{subscription}/providers/Microsoft.MachineLearning/locations/{location}/operationsStatus/{id}",
+        Manage,
+        &[(GET, GetOperationStatus)],
+    ),
+    route(
+        "/subscriptions/{subscription}/providers/Microsoft.MachineLearning/locations/{location}/operationresults/{id}",
+        Manage,
+        &[(GET, GetOperationResult)],
     ),
     route(
         "/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.MachineLearning/webServices",

@@ -55,6 +55,14 @@ impl Target {
         }
     }
 
+    /// A service that is not there yet, with the ids that it is to have.
+    pub fn service_to_be(name: &NameKey, workspace: Id, service: Id) -> Target {
+        Target {
+            service: Some(service),
+            ..Target::resource(name).in_workspace(workspace)
+        }
+    }
+
     /// One endpoint of a service.
     pub fn endpoint(entry: &Entry) -> Target {
         Target {

@@ -2,22 +2,22 @@
 
 use std::sync::Arc;
 
-use containers::RevisionFiles;
 use faults::{Class, Fault};
 use graph::{Package, Plan};
+use jiff::Timestamp;
 use serde_json::Value;
 use store::{
-    Actor, Entry, Id, KeyDigest, NameKey, Publication, ResourceName, Role, Scope, ServiceWrite,
-    Sha256, Slot,
+    Entry, Id, NameKey, Publication, ResourceName, Role, Scope, ServiceWrite, Sha256, Slot,
 };
 use telemetry::NoteLevel;
 
 use crate::access::{Principal, Target};
+use crate::download::{Account, Located};
 use crate::groups;
 use crate::in_progress::Turn;
 use crate::json::Body;
 use crate::view::ServiceView;
-use crate::{Inner, Manager, Throttles, definition, location, names, source};
+use crate::{Inner, Manager, Throttles, definition, diagnostics, names, payload, secrets, source};
 
 /// What a deploy came to.
 #[derive(Debug, Clone)]
@@ -28,16 +28,41 @@ pub struct Deployed {
     pub created: bool,
 }
 
-/// A deploy that was checked as far as the gateway can: all that is left is to load it.
-struct Checked {
-    turn: Turn,
-    actor: Actor,
-    write: ServiceWrite,
-    /// The keys that the service had when the deploy began.
-    keys_seen: Option<[KeyDigest; 2]>,
-    files: RevisionFiles,
+/// A definition that somebody asks for, before anything of it was looked at but its form.
+pub(crate) struct Order {
+    pub(crate) principal: Principal,
+    pub(crate) name: ResourceName,
+    /// The service as it is, where it is.
+    pub(crate) before: Option<Arc<Entry>>,
+    /// The resource, whole and with its secrets.
+    pub(crate) body: Body,
+    /// Resources that need not be fetched again: asset, location and blob.
+    pub(crate) known: Vec<(String, String, Sha256)>,
+    /// Both keys, where they are not the body's affair.
+    pub(crate) keys: Option<[String; 2]>,
+    /// The operation that this is done for.
+    pub(crate) operation: Option<Id>,
     /// The slot of a group that the service stands in, where a model package is published.
-    publication: Option<Publication>,
+    pub(crate) publication: Option<Publication>,
+    pub(crate) ids: Ids,
+}
+
+/// The ids that a service has, or is to have.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Ids {
+    pub(crate) service: Id,
+    pub(crate) endpoint: Id,
+}
+
+/// A definition that was checked as far as that goes without fetching anything.
+pub(crate) struct Checked {
+    /// Where each resource is.
+    located: Vec<(String, Located)>,
+    keys: Option<[String; 2]>,
+    pub(crate) max_concurrent_calls: u32,
+    pub(crate) workspace: Id,
+    pub(crate) read_only: bool,
+    plan: Option<ResourceName>,
 }
 
 impl Manager {
@@ -56,9 +81,10 @@ impl Manager {
     /// `BadArgument.RequestBodyInvalid`, `.RequestIsEmpty`; what `graph::Package::from_json` and
     /// `graph::Plan::validate` say; `BadArgument.InvalidBlob`, `.BlobNotFound` for a resource;
     /// `BadArgument.MissingKeys`, `.BadParameterValue`,
-    /// `.WebServiceTooManyConcurrentRequestRequirement`; `NotFound.WorkspaceNotFound`; `Conflict`
+    /// `.WebServiceTooManyConcurrentRequestRequirement`, `.IncompleteSettings`,
+    /// `.ExpiryTimeInThePast`; `NotFound.WorkspaceNotFound`; `Conflict`
     /// for another location or workspace than it was made with, and for given keys when a key was
-    /// made anew meanwhile; what loading it fails with;
+    /// made anew meanwhile; what fetching its resources and loading it fails with;
     /// `InternalError.FailedStoringWebService`.
     pub async fn deploy(
         &self,
@@ -79,26 +105,41 @@ impl Manager {
     ) -> Result<Deployed, Fault> {
         let (inner, principal) = (self.inner.clone(), principal.clone());
         let task = tokio::spawn(async move {
-            let checking = inner.clone();
-            let checked = tokio::task::spawn_blocking(move || {
-                checking.check(name, body.as_ref(), &principal, publication)
+            let ordered = inner.clone();
+            let ordered = tokio::task::spawn_blocking(move || {
+                let (turn, mut order) =
+                    ordered.order(name, &principal, |_| Body::parse(body.as_ref()))?;
+                if let Some(publication) = publication {
+                    // The classic API knows a group's production service by the group's id.
+                    if order.before.is_none() && publication.slot == Slot::Production {
+                        order.ids.service = publication.group;
+                    }
+                    order.publication = Some(publication);
+                }
+                let checked = match payload::is_elsewhere(&order.body) {
+                    true => None,
+                    false => Some(ordered.check(&order)?),
+                };
+                Ok((turn, order, checked))
             });
-            let checked = checked.await.map_err(|e| broken(&e))??;
-            inner.load_and_store(checked).await
+            let (turn, order, checked) = ordered.await.map_err(|e| broken(&e))??;
+            let result = inner.carry_out(order, checked, |_| ()).await;
+            drop(turn);
+            result
         });
         task.await.map_err(|e| broken(&e))?
     }
 }
 
 impl Inner {
-    /// Everything that can be said about a deploy without running it. May wait for the disk.
-    fn check(
+    /// Takes the turn for a change of a service and reads what is asked for; `body` is given the
+    /// service as it is. May wait for the disk.
+    pub(crate) fn order(
         &self,
         name: ResourceName,
-        body: &[u8],
         principal: &Principal,
-        publication: Option<Publication>,
-    ) -> Result<Checked, Fault> {
+        body: impl FnOnce(Option<&Entry>) -> Result<Body, Fault>,
+    ) -> Result<(Turn, Order), Fault> {
         names::check(&name)?;
         let key = name.key();
         self.may_deploy(principal, &key)?;
@@ -108,90 +149,97 @@ impl Inner {
         if before.as_ref().is_some_and(|entry| entry.read_only) {
             return Err(conflict("the service is read-only"));
         }
+        let mut body = body(before.as_deref())?;
+        if let Some(before) = &before {
+            let revision = self.store.ledger.revision_blocking(before.revision)?;
+            let secrets = self.store.ledger.secrets_blocking(before.revision)?;
+            secrets::reinstate(&mut body, &revision.definition, secrets.as_deref());
+        }
+        let order = Order {
+            principal: principal.clone(),
+            name,
+            ids: Ids {
+                service: before.as_ref().map_or_else(Id::random, |e| e.service),
+                endpoint: before.as_ref().map_or_else(Id::random, |e| e.endpoint),
+            },
+            before,
+            body,
+            known: Vec::new(),
+            keys: None,
+            operation: None,
+            publication: None,
+        };
+        Ok((turn, order))
+    }
 
-        let body = Body::parse(body)?;
-        let package = Package::from_json(&body.resource)?;
+    /// Everything that can be said about a definition without fetching or running anything. May
+    /// wait for the disk.
+    pub(crate) fn check(&self, order: &Order) -> Result<Checked, Fault> {
+        let package = Package::from_json(&order.body.resource)?;
         Plan::validate(&package, &self.registry)?;
-        let resources = self.resources(&package)?;
+        let located = self.resources(&package, &order.known)?;
         let keys = given_keys(&package)?;
         let max_concurrent_calls = self.options.load().throttles.of(&package)?;
         if package.max_concurrent_calls.is_some()
-            && let Some(before) = &before
+            && let Some(before) = &order.before
         {
             let slot = self.store.ledger.slot_of_blocking(before.service)?;
             groups::check_concurrency_is_free(slot)
                 .map_err(|fault| fault.at("realtimeConfiguration/maxConcurrentCalls"))?;
         }
-        let workspace = self.workspace(&package, before.as_deref(), principal, &key)?;
-        if let Some(before) = &before
-            && !names::same_location(&before.location, &body.location)
-        {
-            return Err(conflict("a service cannot move to another location"));
-        }
-
-        let mut properties = body.properties().cloned().unwrap_or_default();
-        let secrets = definition::take_secrets(&mut properties);
-        let definition = Value::from(properties).to_string();
-        let revision = Id::random();
-        let files = source::files(
-            &self.store,
-            revision,
-            definition.clone(),
-            &resources,
-            self.options.load().pool,
-        )?;
-        let write = ServiceWrite {
-            service: match (&before, &publication) {
-                (Some(before), _) => before.service,
-                // The classic API knows a group's production service by the group's id.
-                (None, Some(publication)) if publication.slot == Slot::Production => {
-                    publication.group
-                }
-                (None, _) => Id::random(),
-            },
-            endpoint: before.as_ref().map_or_else(Id::random, |e| e.endpoint),
-            revision,
-            expected: before.as_ref().map(|e| e.version),
-            name,
-            location: body.location,
-            tags: Value::from(body.tags).to_string(),
+        check_diagnostics(&package)?;
+        let workspace = self.workspace(order, package.workspace.as_deref())?;
+        self.check_location(order)?;
+        Ok(Checked {
+            located,
+            keys,
+            max_concurrent_calls,
             workspace,
             read_only: package.read_only,
-            max_concurrent_calls,
-            keys,
-            definition,
-            secrets,
-            resources,
             plan: package
                 .commitment_plan
                 .as_deref()
                 .and_then(store::plan_name),
-        };
-        Ok(Checked {
-            turn,
-            actor: principal.actor().clone(),
-            write,
-            keys_seen: before.map(|entry| entry.keys),
-            files,
-            publication,
         })
     }
 
-    /// The blob of each resource asset. Each is kept from a sweep until the ledger names it.
-    fn resources(&self, package: &Package) -> Result<Vec<(String, Sha256)>, Fault> {
+    /// A service stays where it is.
+    pub(crate) fn check_location(&self, order: &Order) -> Result<(), Fault> {
+        match &order.before {
+            Some(before) if !names::same_location(&before.location, &order.body.location) => {
+                Err(conflict("a service cannot move to another location"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Where each resource asset is. A blob that is here is kept from a sweep until the ledger
+    /// names it.
+    fn resources(
+        &self,
+        package: &Package,
+        known: &[(String, String, Sha256)],
+    ) -> Result<Vec<(String, Located)>, Fault> {
+        let account = package.storage_account.clone().unwrap_or_default();
+        let account = Account {
+            name: account.name.unwrap_or_default(),
+            key: account.key.unwrap_or_default(),
+        };
         package
             .resources()
             .map(|(id, asset)| {
-                let target = || format!("assets/{id}");
-                let sha256 = location::uploaded_blob(&asset.uri).map_err(|f| f.at(target()))?;
-                if !self.store.blobs.keep(&sha256)? {
-                    return Err(faults::bad_argument::blob_not_found(
-                        format!("umpire:sha256:{sha256}"),
-                        "no blob with this SHA-256 has been uploaded",
-                    )
-                    .at(target()));
+                let same = |(k, uri, _): &&(String, String, Sha256)| k == id && *uri == asset.uri;
+                if let Some((_, _, sha256)) = known.iter().find(same)
+                    && self.store.blobs.keep(sha256)?
+                {
+                    return Ok((id.to_owned(), Located::Here(*sha256)));
                 }
-                Ok((id.to_owned(), sha256))
+                self.locate(&asset.uri, &asset.credentials, &account)
+                    .map(|located| (id.to_owned(), located))
+                    .map_err(|fault| match fault.class() {
+                        Class::BadArgument => fault.at(format!("assets/{id}")),
+                        _ => fault,
+                    })
             })
             .collect()
     }
@@ -213,16 +261,11 @@ impl Inner {
 
     /// The workspace that the service belongs to: the one it has, the one that is asked for, or
     /// the principal's own, or the installation's.
-    fn workspace(
-        &self,
-        package: &Package,
-        before: Option<&Entry>,
-        principal: &Principal,
-        key: &NameKey,
-    ) -> Result<Id, Fault> {
+    pub(crate) fn workspace(&self, order: &Order, asked: Option<&str>) -> Result<Id, Fault> {
         let unknown = faults::not_found::workspace_not_found;
+        let (before, principal) = (order.before.as_deref(), &order.principal);
         let may = |id| {
-            let target = Target::resource(key).in_workspace(id);
+            let target = Target::resource(&order.name.key()).in_workspace(id);
             match before {
                 // Whoever may change the service was asked already.
                 Some(_) => Ok(id),
@@ -230,8 +273,7 @@ impl Inner {
             }
         };
         let directory = self.store.ledger.directory();
-        let asked = package.workspace.as_deref().filter(|id| !id.is_empty());
-        let Some(asked) = asked else {
+        let Some(asked) = asked.filter(|id| !id.is_empty()) else {
             return match (before, principal.scope()) {
                 (Some(before), _) => Ok(before.workspace),
                 (None, Scope::Workspace(own)) => may(*own),
@@ -250,53 +292,118 @@ impl Inner {
         Ok(id)
     }
 
-    /// Loads the revision in a container, stores it, and lets it answer calls.
-    async fn load_and_store(&self, checked: Checked) -> Result<Deployed, Fault> {
-        let Checked {
-            turn,
-            actor,
-            write,
-            keys_seen,
-            files,
-            publication,
-        } = checked;
-        let endpoint = write.endpoint;
-        let label = format!("{}/{}", write.name.name, store::DEFAULT_ENDPOINT);
-        let created = write.expected.is_none();
-        let definition = write.definition.clone();
-
-        let result = async {
-            let prepared = self.host.prepare(endpoint.0, &label, files).await?;
-            let ledger = &self.store.ledger;
-            let entry = match publication {
-                None => ledger.put_service_over(write, keys_seen, &actor).await?,
-                Some(publication) => {
-                    ledger
-                        .publish(write, keys_seen, publication, &actor)
-                        .await?
-                }
-            };
-            self.host.activate(prepared);
-            Ok(entry)
+    /// Fetches what is elsewhere, loads the revision in a container, stores it, and lets it answer
+    /// calls. `checked` is absent where the definition itself is still to be fetched. `progress`
+    /// is told hundredths.
+    pub(crate) async fn carry_out(
+        self: &Arc<Self>,
+        order: Order,
+        checked: Option<Checked>,
+        progress: impl Fn(u8) + Send + Sync,
+    ) -> Result<Deployed, Fault> {
+        let (created, endpoint) = (order.before.is_none(), order.ids.endpoint);
+        let result = self.steps(order, checked, progress).await;
+        if let (Err(fault), false) = (&result, created) {
+            // A service that was not made has no log to look into.
+            self.note_failure(endpoint, "a deploy failed", fault);
         }
-        .await;
-        let result = match result {
-            Ok(entry) => {
-                let text = format!("revision {} answers calls", entry.revision_number);
-                self.telemetry.note(endpoint.0, NoteLevel::Info, text);
-                let service = ServiceView::new(entry, &definition)?;
-                Ok(Deployed { service, created })
-            }
-            Err(fault) => {
-                // A service that was not made has no log to look into.
-                if !created {
-                    self.note_failure(endpoint, "a deploy failed", &fault);
-                }
-                Err(fault)
+        result.map(|service| Deployed { service, created })
+    }
+
+    async fn steps(
+        self: &Arc<Self>,
+        mut order: Order,
+        checked: Option<Checked>,
+        progress: impl Fn(u8) + Send + Sync,
+    ) -> Result<ServiceView, Fault> {
+        let checked = match checked {
+            Some(checked) => checked,
+            None => {
+                payload::fetch(self, &mut order).await?;
+                let (inner, given) = (self.clone(), order);
+                let task = tokio::task::spawn_blocking(move || {
+                    let checked = inner.check(&given);
+                    (given, checked)
+                });
+                let (given, checked) = task.await.map_err(|e| broken(&e))?;
+                order = given;
+                checked?
             }
         };
-        drop(turn);
-        result
+        progress(20);
+        let count = checked.located.len().max(1);
+        let mut resources = Vec::with_capacity(count);
+        for (done, (id, located)) in checked.located.iter().enumerate() {
+            let sha256 = match located {
+                Located::Here(sha256) => *sha256,
+                Located::Away(source) => self
+                    .fetch(source)
+                    .await
+                    .map_err(|fault| fault.at(format!("assets/{id}")))?,
+            };
+            resources.push((id.clone(), sha256));
+            progress(u8::try_from(20 + 40 * (done + 1) / count).unwrap_or(60));
+        }
+        progress(60);
+        self.load_and_store(&order, checked, resources, || progress(90))
+            .await
+    }
+
+    /// Loads the revision in a container, stores it, and lets it answer calls.
+    async fn load_and_store(
+        &self,
+        order: &Order,
+        checked: Checked,
+        resources: Vec<(String, Sha256)>,
+        loaded: impl FnOnce(),
+    ) -> Result<ServiceView, Fault> {
+        let before = order.before.as_deref();
+        let mut properties = order.body.properties().cloned().unwrap_or_default();
+        let secrets = definition::take_secrets(&mut properties);
+        let definition = Value::from(properties).to_string();
+        let revision = Id::random();
+        let files = source::files(
+            &self.store,
+            revision,
+            definition.clone(),
+            &resources,
+            self.options.load().pool,
+        )?;
+        let write = ServiceWrite {
+            service: order.ids.service,
+            endpoint: order.ids.endpoint,
+            revision,
+            expected: before.map(|e| e.version),
+            name: order.name.clone(),
+            location: order.body.location.clone(),
+            tags: Value::from(order.body.tags.clone()).to_string(),
+            workspace: checked.workspace,
+            read_only: checked.read_only,
+            max_concurrent_calls: checked.max_concurrent_calls,
+            keys: order.keys.clone().or(checked.keys),
+            definition: definition.clone(),
+            secrets,
+            resources,
+            plan: checked.plan,
+        };
+        let label = format!("{}/{}", order.name.name, store::DEFAULT_ENDPOINT);
+        let endpoint = order.ids.endpoint;
+        let prepared = self.host.prepare(endpoint.0, &label, files).await?;
+        loaded();
+        let ledger = &self.store.ledger;
+        let (seen, actor) = (before.map(|entry| entry.keys), order.principal.actor());
+        let entry = match (order.operation, &order.publication) {
+            (_, Some(publication)) => {
+                let publication = publication.clone();
+                ledger.publish(write, seen, publication, actor).await?
+            }
+            (Some(operation), None) => ledger.finish_put(operation, write, seen, actor).await?,
+            (None, None) => ledger.put_service_over(write, seen, actor).await?,
+        };
+        self.host.activate(prepared);
+        let text = format!("revision {} answers calls", entry.revision_number);
+        self.telemetry.note(endpoint.0, NoteLevel::Info, text);
+        ServiceView::new(entry, &definition)
     }
 
     /// A line for `umpire logs` about a change that did not come to be.
@@ -304,6 +411,24 @@ impl Inner {
         let text = format!("{what}, the service goes on as it was: {}", fault.name());
         self.telemetry.note(endpoint.0, NoteLevel::Error, text);
     }
+}
+
+/// The rules for `properties.diagnostics`.
+fn check_diagnostics(package: &Package) -> Result<(), Fault> {
+    let Some(diagnostics) = &package.diagnostics else {
+        return Ok(());
+    };
+    let given = |value: Option<&String>| value.is_some_and(|text| !text.trim().is_empty());
+    let account = package.storage_account.as_ref();
+    let asked = diagnostics::Asked {
+        level: ("diagnostics/level", diagnostics.level.as_deref()),
+        complete: given(account.and_then(|account| account.name.as_ref()))
+            && given(account.and_then(|account| account.key.as_ref())),
+        expiry: ("diagnostics/expiry", diagnostics.expiry.as_deref()),
+        // Made of ids alone, they are never too long.
+        blob_names: &[],
+    };
+    diagnostics::check(&asked, Timestamp::now()).map(drop)
 }
 
 /// The two keys of a package, or none: both or neither.

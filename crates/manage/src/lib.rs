@@ -8,6 +8,7 @@ mod classic;
 mod definition;
 mod deploy;
 mod diagnostics;
+mod download;
 mod endpoints;
 mod export;
 mod groups;
@@ -18,9 +19,14 @@ mod json;
 mod location;
 mod names;
 mod nodes;
+mod operations;
+mod patch;
+mod payload;
 mod plans;
 mod reference;
+mod resource;
 mod resources;
+mod secrets;
 mod sign_in;
 mod source;
 mod tokens;
@@ -52,10 +58,12 @@ pub use endpoints::{EndpointChange, EndpointView};
 pub use groups::{GroupPath, GroupView, ModuleView, PackageView, PublishedView, status_name};
 pub use identity::{Grant, IdentityProvider};
 pub use nodes::{ContainerView, NodeState, NodeView};
+pub use operations::{Accepted, OperationView};
 pub use plans::{
     AssociationView, PLAN_SKUS, PlanDay, PlanPage, PlanSku, PlanVersion, PlanView, Quantities,
     REFILL_DAYS,
 };
+pub use resource::{ProvisioningState, Resource, ResourcePage};
 pub use resources::{Refreshed, ResourceView};
 pub use source::StoredRevisions;
 pub use store::{Role, Scope};
@@ -131,6 +139,7 @@ struct Inner {
     /// Replaced whole when the settings are read again.
     options: ArcSwap<Options>,
     in_progress: Arc<InProgress>,
+    running: operations::Running,
     started: Instant,
 }
 
@@ -161,6 +170,7 @@ impl Manager {
                 telemetry,
                 options: ArcSwap::from_pointee(options),
                 in_progress: Arc::default(),
+                running: operations::Running::default(),
                 started: Instant::now(),
             }),
         }

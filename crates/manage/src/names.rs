@@ -41,13 +41,16 @@ pub(crate) fn check(name: &ResourceName) -> Result<(), Fault> {
 
 /// Whether two locations are the same: `South Central US` and `southcentralus` are.
 pub(crate) fn same_location(a: &str, b: &str) -> bool {
-    let letters = |text: &'_ str| {
-        text.chars()
-            .filter(|c| !c.is_whitespace())
-            .flat_map(char::to_lowercase)
-            .collect::<String>()
-    };
     letters(a) == letters(b)
+}
+
+/// A location as it is compared: its letters, without blanks and case.
+pub(crate) fn letters(location: &str) -> String {
+    location
+        .chars()
+        .filter(|c| !c.is_whitespace())
+        .flat_map(char::to_lowercase)
+        .collect()
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ use tokio::sync::{Semaphore, oneshot};
 use crate::directory::{Directory, Entry};
 use crate::failures::Failures;
 use crate::migrations::{MIGRATIONS, migrate};
-use crate::{Id, Sealer, rows, tokens, workspaces};
+use crate::{Id, Sealer, operations, rows, tokens, workspaces};
 
 /// The installation's state, durable.
 ///
@@ -255,6 +255,27 @@ impl Ledger {
         .map_err(|e| failed().caused_by(&e))?
     }
 
+    /// Like [`Ledger::read`], for a query whose answer is put beside what the directory says: when
+    /// this answers, the directory shows every write that the query has seen. A write is committed
+    /// a moment before the directory shows it.
+    pub(crate) async fn read_before_directory<T, F>(&self, query: F) -> Result<T, Fault>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> Result<T, Failure> + Send + 'static,
+    {
+        let (change, found) = self
+            .read(|connection| {
+                // The number last: it covers what the query has seen.
+                let found = query(connection)?;
+                Ok((rows::change_number(connection)?, found))
+            })
+            .await?;
+        while self.directory().change() < change {
+            tokio::time::sleep(CATCH_UP).await;
+        }
+        Ok(found)
+    }
+
     /// Like [`Ledger::read`] for a thread that may wait.
     pub(crate) fn read_blocking<T>(
         &self,
@@ -281,6 +302,9 @@ impl std::fmt::Debug for Ledger {
             .finish_non_exhaustive()
     }
 }
+
+/// How often it is looked whether the directory shows a write.
+const CATCH_UP: Duration = Duration::from_micros(200);
 
 /// How many reads run at the same time.
 const READERS: usize = 4;
@@ -386,6 +410,13 @@ impl Writer {
             rows::check_master_key(change.transaction, &sealer)?;
             let digest_key = rows::ensure_digest_key(change.transaction, &sealer)?;
             sealer.digest_under(&digest_key);
+            let cut_off = operations::fail_cut_off(change)?;
+            if cut_off > 0 {
+                tracing::warn!(
+                    cut_off,
+                    "operations that were under way when the server ended have failed"
+                );
+            }
             let default_workspace = rows::ensure_installation(change, installation)?;
             workspaces::ensure_tokens(change)?;
             Ok(default_workspace)

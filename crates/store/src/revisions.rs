@@ -140,6 +140,21 @@ impl Ledger {
             .transpose()
     }
 
+    /// Like [`Ledger::secrets`], for a thread that may wait.
+    ///
+    /// # Errors
+    /// As for [`Ledger::secrets`].
+    pub fn secrets_blocking(&self, revision: Id) -> Result<Option<Vec<u8>>, Fault> {
+        let sealed: Option<Vec<u8>> = self.read_blocking(|connection| {
+            Ok(connection
+                .prepare_cached("SELECT secrets FROM revisions WHERE id = ?1")?
+                .query_row([revision.0], |row| row.get(0))?)
+        })?;
+        sealed
+            .map(|sealed| self.sealer.open(&sealed, &secrets_context(revision)))
+            .transpose()
+    }
+
     /// The kept revisions of a service, newest first, without those that were made for one endpoint
     /// alone; none where there is no such service.
     ///

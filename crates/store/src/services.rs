@@ -54,6 +54,33 @@ pub struct ServiceWrite {
     pub plan: Option<ResourceName>,
 }
 
+/// What changes of a service without a further revision: its containers run on.
+#[derive(Debug, Clone)]
+pub struct PatchWrite {
+    /// The service.
+    pub service: Id,
+    /// Its default endpoint.
+    pub endpoint: Id,
+    /// The revision that answers calls of the default endpoint, and whose definition changes.
+    pub revision: Id,
+    /// The version that the writer has seen.
+    pub expected: u64,
+    /// A JSON object as text.
+    pub tags: String,
+    /// Whether this is the last change that is allowed.
+    pub read_only: bool,
+    /// The throttle of the default endpoint, where it changes.
+    pub max_concurrent_calls: Option<u32>,
+    /// Whether the default endpoint's diagnostics are from now on what the definition says.
+    pub diagnostics: bool,
+    /// The keys that change: primary, secondary.
+    pub keys: [Option<String>; 2],
+    /// The definition as it then is: JSON without keys and secrets.
+    pub definition: String,
+    /// The secrets of the definition, which are sealed.
+    pub secrets: Option<Vec<u8>>,
+}
+
 /// Which of an endpoint's two keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WhichKey {
@@ -491,6 +518,60 @@ pub(crate) fn put_service(
         n => format!("deploy revision {n}"),
     };
     audit(change, actor, &action, &subject_of(write.service))
+}
+
+/// Writes a [`PatchWrite`].
+pub(crate) fn patch_service(
+    change: &mut Change<'_>,
+    write: PatchWrite,
+    actor: &Actor,
+) -> Result<(), Failure> {
+    let connection = change.transaction;
+    let seen = Seen::writable(connection, write.service, write.expected)?;
+    connection
+        .prepare_cached("UPDATE services SET tags = ?2, read_only = ?3 WHERE id = ?1")?
+        .execute(params![write.service.0, write.tags, write.read_only])?;
+    let sealed = write
+        .secrets
+        .map(|plain| change.sealer.seal(&plain, &secrets_context(write.revision)));
+    let revisions = connection
+        .prepare_cached("UPDATE revisions SET definition = ?2, secrets = ?3 WHERE id = ?1")?
+        .execute(params![write.revision.0, write.definition, sealed])?;
+    if revisions == 0 {
+        return Err(conflict("the service was changed at the same time").into());
+    }
+    if let Some(most) = write.max_concurrent_calls {
+        connection
+            .prepare_cached(
+                "UPDATE endpoints SET max_concurrent_calls = ?2, throttle_level = 'High'
+                 WHERE id = ?1",
+            )?
+            .execute(params![write.endpoint.0, most])?;
+    }
+    if write.diagnostics {
+        connection
+            .prepare_cached(
+                "UPDATE endpoints SET diagnostics_level = NULL, diagnostics_expiry = NULL
+                 WHERE id = ?1",
+            )?
+            .execute([write.endpoint.0])?;
+    }
+    if write.max_concurrent_calls.is_some() || write.diagnostics {
+        connection
+            .prepare_cached(
+                "UPDATE endpoints SET version = version + 1, modified = ?2 WHERE id = ?1",
+            )?
+            .execute(params![write.endpoint.0, Timestamp::now().as_microsecond()])?;
+    }
+    let [primary, secondary] = &write.keys;
+    if let Some(key) = primary {
+        replace_key(change, write.endpoint, WhichKey::Primary, key)?;
+    }
+    if let Some(key) = secondary {
+        replace_key(change, write.endpoint, WhichKey::Secondary, key)?;
+    }
+    seen.count(change, write.service)?;
+    audit(change, actor, "patch", &subject_of(write.service))
 }
 
 /// The digests of an endpoint's primary and secondary key.

@@ -4,6 +4,8 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::error::ErrorBody;
+
 /// The type of the resource.
 pub const RESOURCE_TYPE: &str = "Microsoft.MachineLearning/webServices";
 
@@ -36,6 +38,34 @@ pub struct WebServiceList {
     /// An absolute URL with `$skiptoken`, where there are more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_link: Option<String>,
+}
+
+/// How far an operation is. Clients read `status`, the documents say `provisioningState`: both are
+/// there; so are `error` and `errorInfo`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AsyncOperationStatus {
+    /// The operation's path.
+    pub id: String,
+    /// The operation's id.
+    pub name: String,
+    /// `Provisioning`, `Succeeded` or `Failed`.
+    pub status: String,
+    /// The same.
+    pub provisioning_state: String,
+    /// When it was accepted.
+    pub start_time: String,
+    /// When it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub end_time: Option<String>,
+    /// From 0 to 1.
+    pub percent_complete: f64,
+    /// What it failed with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<ErrorBody>,
+    /// The same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error_info: Option<ErrorBody>,
 }
 
 /// The answer of `listKeys`, and `properties.keys` of a PUT.

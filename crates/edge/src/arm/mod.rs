@@ -1,5 +1,6 @@
 //! The Resource Manager's `Microsoft.MachineLearning`: a file per kind of resource.
 
+pub(crate) mod operations;
 pub(crate) mod plans;
 pub(crate) mod provider;
 pub(crate) mod services;

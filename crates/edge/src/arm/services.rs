@@ -1,63 +1,121 @@
-//! Resource Manager's `Microsoft.MachineLearning/webServices`: PUT, GET, DELETE, lists and keys.
+//! Resource Manager's `Microsoft.MachineLearning/webServices`: PUT, GET, PATCH, DELETE, regional
+//! copies, lists and keys. What goes on after the reply is told by [`super::operations`].
 //!
 //! The order of the checks: path, api-version, credentials, look-up, query, body.
 
+use bytes::Bytes;
 use faults::Fault;
 use http::StatusCode;
-use manage::{ApiVersion, Page, Principal, ServiceView};
+use manage::{Accepted, ApiVersion, Principal, Resource, ResourcePage};
+use serde_json::{Map, Value};
 use wire::arm_2017_01_01::{RESOURCE_TYPE, WebService, WebServiceKeys, WebServiceList};
 
+use super::operations::{self, Announced};
 use super::{PAGE, next_link, resource_name};
-use crate::body;
-use crate::extract;
 use crate::reply::Reply;
 use crate::stack::Call;
 
-/// `PUT …/webServices/{name}`: answered when the service scores, or has failed.
+/// `PUT …/webServices/{name}`: 201 for a new service, 200 for one that is there; the operation
+/// that is announced tells when it scores.
 pub(crate) async fn put(call: &mut Call<'_>) -> Result<Reply, Fault> {
     let (version, principal) = enter(call)?;
     let name = resource_name(call);
-    extract::check_json_headers(&call.head.headers)?;
-    let (limit, deadline) = {
-        let options = &call.gateway.options;
-        (options.definition_limit, call.started + options.body_time)
-    };
-    call.body.check_declared(limit)?;
-    let scorer = &call.gateway.scorer;
-    let mut buffer = scorer.reserve_buffer(0)?;
-    let body = call
-        .body
-        .whole(limit, deadline, |bytes| buffer.cover(bytes), body::late)
-        .await?;
-    let deployed = call.gateway.manager.deploy(&principal, name, body).await?;
-    let status = match deployed.created {
+    let body = definition(call).await?;
+    let accepted = call.gateway.manager.put(&principal, name, body).await?;
+    let status = match accepted.creates() {
         true => StatusCode::CREATED,
         false => StatusCode::OK,
     };
-    Reply::json(
-        status,
-        &resource(&deployed.service, version, &call.base_url()),
-    )
+    begun(call, status, version, &accepted)
 }
 
-/// `GET …/webServices/{name}`.
+/// `PATCH …/webServices/{name}`.
+pub(crate) async fn patch(call: &mut Call<'_>) -> Result<Reply, Fault> {
+    let (version, principal) = enter(call)?;
+    let name = resource_name(call);
+    let body = definition(call).await?;
+    let accepted = call.gateway.manager.patch(&principal, name, body).await?;
+    begun(call, StatusCode::OK, version, &accepted)
+}
+
+/// The body of a call that carries a definition.
+async fn definition(call: &mut Call<'_>) -> Result<Bytes, Fault> {
+    let limit = call.gateway.options.definition_limit;
+    call.json_body(limit).await
+}
+
+/// What a call answers that began an operation: the old version the definition, the new one a
+/// stub.
+fn begun(
+    call: &Call<'_>,
+    status: StatusCode,
+    version: ApiVersion,
+    accepted: &Accepted,
+) -> Result<Reply, Fault> {
+    let resource = &accepted.resource;
+    let properties = match version {
+        ApiVersion::Preview2016 => resource.properties(version, &call.base_url()),
+        ApiVersion::Stable2017 => resource.stub_properties(),
+    };
+    let reply = Reply::json(status, &shaped(resource, properties))?;
+    let announced = Announced {
+        operation: &accepted.operation,
+        location: &resource.location,
+        result: false,
+    };
+    Ok(operations::announce(call, reply, &announced))
+}
+
+/// `GET …/webServices/{name}[?region=…]`.
 pub(crate) async fn get(call: &Call<'_>) -> Result<Reply, Fault> {
     let (version, principal) = enter(call)?;
     let name = resource_name(call);
-    let service = call.gateway.manager.get(&principal, &name).await?;
-    Reply::json(
-        StatusCode::OK,
-        &resource(&service, version, &call.base_url()),
-    )
+    let region = call
+        .query("region")
+        .filter(|region| !region.trim().is_empty());
+    let manager = &call.gateway.manager;
+    let resource = manager
+        .resource(&principal, &name, region.as_deref())
+        .await?;
+    let properties = resource.properties(version, &call.base_url());
+    Reply::json(StatusCode::OK, &shaped(&resource, properties))
 }
 
-/// `DELETE …/webServices/{name}`: done when it answers, so there is no operation to poll; the same
-/// answer for a service that is not there.
+/// `DELETE …/webServices/{name}`: 204 for a service that is not there.
 pub(crate) async fn delete(call: &Call<'_>) -> Result<Reply, Fault> {
     let (_, principal) = enter(call)?;
     let name = resource_name(call);
-    call.gateway.manager.delete(&principal, &name).await?;
-    Ok(Reply::empty(StatusCode::NO_CONTENT))
+    let removed = call.gateway.manager.remove(&principal, &name).await?;
+    let Some((operation, location)) = removed else {
+        return Ok(Reply::empty(StatusCode::NO_CONTENT));
+    };
+    let announced = Announced {
+        operation: &operation,
+        location: &location,
+        result: true,
+    };
+    let reply = Reply::empty(StatusCode::ACCEPTED);
+    Ok(operations::announce(call, reply, &announced))
+}
+
+/// `POST …/webServices/{name}/CreateRegionalBlob?region=…`.
+pub(crate) async fn create_regional(call: &Call<'_>) -> Result<Reply, Fault> {
+    let (_, principal) = enter(call)?;
+    let name = resource_name(call);
+    let region = call.query("region").unwrap_or_default();
+    let manager = &call.gateway.manager;
+    let accepted = manager.copy_for_region(&principal, &name, &region).await?;
+    let resource = &accepted.resource;
+    let mut body = shaped(resource, resource.stub_properties());
+    // Here the old service gave the bare name.
+    body.id = body.name.clone();
+    let announced = Announced {
+        operation: &accepted.operation,
+        location: &resource.location,
+        result: false,
+    };
+    let reply = Reply::json(StatusCode::ACCEPTED, &body)?;
+    Ok(operations::announce(call, reply, &announced))
 }
 
 /// `…/webServices/{name}/listKeys`.
@@ -84,7 +142,7 @@ async fn list(call: &Call<'_>, group: Option<&str>) -> Result<Reply, Fault> {
     let page = call
         .gateway
         .manager
-        .list(&principal, &call.word(0), group, after.as_deref(), PAGE)
+        .list_resources(&principal, &call.word(0), group, after.as_deref(), PAGE)
         .await?;
     Reply::json(StatusCode::OK, &listed(call, &page))
 }
@@ -95,27 +153,24 @@ fn enter(call: &Call<'_>) -> Result<(ApiVersion, Principal), Fault> {
     Ok((version, call.principal()?))
 }
 
-fn resource(service: &ServiceView, version: ApiVersion, base: &str) -> WebService {
-    shaped(service, service.properties(version, base).into())
-}
-
-fn shaped(service: &ServiceView, properties: serde_json::Value) -> WebService {
+/// A resource on the wire.
+pub(super) fn shaped(resource: &Resource, properties: Map<String, Value>) -> WebService {
     WebService {
-        id: service.resource_id(),
-        name: service.entry.service_name.name.clone(),
+        id: resource.id(),
+        name: resource.name.name.clone(),
         kind: RESOURCE_TYPE.to_owned(),
-        location: service.entry.location.clone(),
-        tags: service.tags(),
-        properties,
+        location: resource.location.clone(),
+        tags: resource.tags(),
+        properties: properties.into(),
     }
 }
 
-fn listed(call: &Call<'_>, page: &Page) -> WebServiceList {
+fn listed(call: &Call<'_>, page: &ResourcePage) -> WebServiceList {
     let base = call.base_url();
     let value = page
-        .services
+        .resources
         .iter()
-        .map(|service| shaped(service, service.listed_properties(&base).into()))
+        .map(|resource| shaped(resource, resource.listed_properties(&base)))
         .collect();
     let next_link = next_link(call, page.next.as_deref());
     WebServiceList { value, next_link }
