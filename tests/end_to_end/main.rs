@@ -8,6 +8,7 @@ mod backups;
 mod classic;
 mod clients;
 mod command_line;
+mod crash;
 mod documents;
 mod durability;
 mod help;
