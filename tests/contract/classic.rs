@@ -196,9 +196,23 @@ pub fn container_segment_invalid() {
     }
 }
 
-/// A definition without `package`.
+/// A publication without a `CodeBundle`, and a definition without `package`.
 pub fn missing_web_service_package() {
     let server = Server::start();
+    let service = server.deploy_linear("linear");
+    let path = format!(
+        "/workspaces/{}/webservices/{}",
+        service.workspace, "0123456789abcdef0123456789abcdef"
+    );
+    for body in [
+        json!({"Name": "code", "Type": "Code"}),
+        json!({"Name": "code", "Type": "Code", "CodeBundle": null}),
+    ] {
+        assert_fault(
+            &ask(&server, "PUT", &path, &body),
+            bad_argument::missing_web_service_package().at("CodeBundle"),
+        );
+    }
     let mut package = packages::pass_through(&["x"]);
     let properties = package["properties"].as_object_mut().unwrap();
     properties.remove("package");

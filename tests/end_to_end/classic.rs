@@ -501,3 +501,71 @@ fn a_call_sees_the_old_or_the_new_model_whole_and_none_fails() {
     // What they left is swept: one container answers in the end.
     until("replaced containers end", || server.containers().len() <= 2);
 }
+
+/// The body that PyPI's `azureml` 0.2.7 sends, as far as it matters here.
+fn code(language: &str) -> Value {
+    json!({"Name": "add", "Type": "Code", "CodeBundle": {
+        "InputSchema": {"a": {"type": "integer", "format": "int64"}, "b": {"type": "Boolean"}},
+        "OutputSchema": {"result": {"type": "number", "format": "double"}},
+        "Language": language,
+        "SourceCode": "def azureml_main(df1=None, df2=None): pass"}})
+}
+
+#[test]
+fn published_code_is_refused_by_its_language_and_leaves_nothing() {
+    let server = Server::start();
+    let workspace = server.create_workspace("scripts");
+    let path = format!("/workspaces/{workspace}/webservices/0123456789abcdef0123456789abcdef");
+    let put = |body: &Value| {
+        Request::new("PUT", &path)
+            .header("authorization", &format!("bearer {}", server.token()))
+            .json(body)
+            .send(server.address)
+    };
+    let blobs = || {
+        std::fs::read_dir(server.data().join("blobs"))
+            .unwrap()
+            .count()
+    };
+    let before = blobs();
+    // An empty archive: a good one.
+    let archive = "UEsFBgAAAAAAAAAAAAAAAAAAAAAAAA==";
+    for language in ["python-2.7-64", "R-3.1-64", "r-3.1-64", "fortran"] {
+        let mut body = code(language);
+        body["CodeBundle"]["ZipContents"] = json!(archive);
+        let reply = put(&body);
+        let error = reply.json()["error"].clone();
+        assert_eq!(
+            (reply.status, &error["code"]),
+            (400, &json!("WebServicePackageError"))
+        );
+        assert_eq!(error["details"][0]["code"], "RuntimesError");
+        let message = error["details"][0]["message"].as_str().unwrap();
+        assert!(message.contains(language), "{message}");
+    }
+    let mut body = code("python-2.7-64");
+    body["CodeBundle"]["ZipContents"] = json!(archive.replace("UEsF", "UEsG"));
+    let reply = put(&body);
+    assert_eq!(
+        reply.header("x-ms-error-code"),
+        Some("FormatError"),
+        "{}",
+        reply.text()
+    );
+    body["CodeBundle"]["ZipContents"] = json!(archive);
+    body["CodeBundle"]["InputSchema"]["a"]["type"] = json!("matrix");
+    assert_fault(
+        &put(&body),
+        bad_argument::data_type_not_supported().at("input1/a"),
+    );
+    body["Type"] = json!("Graph");
+    assert_fault(
+        &put(&body),
+        bad_argument::web_service_type_invalid("Code").at("Type"),
+    );
+    let listed = Request::new("GET", &format!("/workspaces/{workspace}/webservices"))
+        .bearer(&server.token())
+        .send(server.address);
+    assert_eq!(listed.json(), json!([]));
+    assert_eq!(blobs(), before);
+}

@@ -410,12 +410,20 @@ pub(crate) static ROUTES: &[Route] = &[
         "/workspaces/{workspace}/webservices",
         Manage,
         // What is of one service is a call whose service's id is empty.
-        &[(GET, ListClassicServices), (DELETE, DeleteClassicService)],
+        &[
+            (GET, ListClassicServices),
+            (PUT, PublishCode),
+            (DELETE, DeleteClassicService),
+        ],
     ),
     route(
         "/workspaces/{workspace}/webservices/{service}",
         Manage,
-        &[(GET, GetClassicService), (DELETE, DeleteClassicService)],
+        &[
+            (GET, GetClassicService),
+            (PUT, PublishCode),
+            (DELETE, DeleteClassicService),
+        ],
     ),
     route(
         "/workspaces/{workspace}/webservices/{service}/endpoints",

@@ -103,12 +103,38 @@ impl Manager {
         body: impl AsRef<[u8]> + Send + 'static,
         publication: Option<Publication>,
     ) -> Result<Deployed, Fault> {
+        self.deploy_as(principal, name, body, publication, None)
+            .await
+    }
+
+    /// [`Manager::deploy`] of a service whose id, where it is new, the client has chosen.
+    pub(crate) async fn deploy_with_id(
+        &self,
+        principal: &Principal,
+        name: ResourceName,
+        body: impl AsRef<[u8]> + Send + 'static,
+        id: Id,
+    ) -> Result<Deployed, Fault> {
+        self.deploy_as(principal, name, body, None, Some(id)).await
+    }
+
+    async fn deploy_as(
+        &self,
+        principal: &Principal,
+        name: ResourceName,
+        body: impl AsRef<[u8]> + Send + 'static,
+        publication: Option<Publication>,
+        id: Option<Id>,
+    ) -> Result<Deployed, Fault> {
         let (inner, principal) = (self.inner.clone(), principal.clone());
         let task = tokio::spawn(async move {
             let ordered = inner.clone();
             let ordered = tokio::task::spawn_blocking(move || {
                 let (turn, mut order) =
                     ordered.order(name, &principal, |_| Body::parse(body.as_ref()))?;
+                if let (None, Some(id)) = (&order.before, id) {
+                    order.ids.service = id;
+                }
                 if let Some(publication) = publication {
                     // The classic API knows a group's production service by the group's id.
                     if order.before.is_none() && publication.slot == Slot::Production {

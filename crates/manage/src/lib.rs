@@ -5,6 +5,7 @@
 
 mod access;
 mod classic;
+mod code;
 mod definition;
 mod deploy;
 mod diagnostics;

@@ -3,9 +3,9 @@
 
 use std::sync::Arc;
 
-use faults::{Class, Fault, bad_argument, extensions, internal_error};
+use faults::{Class, Fault, bad_argument, extensions, internal_error, rows};
 use graph::{Asset, Package};
-use outbound::{Answer, Credentials, Failure, Kind, Source};
+use outbound::{Credentials, Source};
 use serde_json::{Map, Value};
 use store::{
     Actor, EndpointMove, EndpointRevision, EndpointSettings, Entry, Id, OwnResource, Role, Sha256,
@@ -304,20 +304,6 @@ impl Manager {
     }
 }
 
-/// What a resource that was not fetched is called.
-fn not_fetched(failure: &Failure, shown: String) -> Fault {
-    let fault = match (failure.kind, failure.status) {
-        (Kind::Malformed | Kind::NotAllowed, _) => bad_argument::invalid_blob(shown),
-        (Kind::Refused, Some(401 | 403 | 404 | 409 | 410)) => {
-            bad_argument::blob_not_found(shown, failure.text.as_str())
-        }
-        (Kind::TooLarge, _) => Fault::bare(Class::BadArgument),
-        (Kind::Local, _) => internal_error::update_web_service_resource_failed(),
-        (Kind::Refused | Kind::Unreachable, _) => internal_error::resource_download(),
-    };
-    fault.because(failure.text.as_str())
-}
-
 /// Reads the body of a refresh, which may be absent.
 fn overwrite(body: &[u8]) -> Result<bool, Fault> {
     if body.is_empty() {
@@ -342,7 +328,7 @@ struct Move {
 impl Inner {
     /// Replaces resources of an endpoint, and its settings where they are given.
     pub(crate) async fn update_resources(
-        &self,
+        self: &Arc<Self>,
         entry: &Entry,
         updates: Vec<ResourceUpdate>,
         settings: Option<(EndpointSettings, u32)>,
@@ -388,7 +374,11 @@ impl Inner {
     }
 
     /// The blob behind a reference, stored. It is kept from a sweep until the ledger names it.
-    async fn fetched(&self, reference: &Reference, place: Place) -> Result<Sha256, Fault> {
+    async fn fetched(
+        self: &Arc<Self>,
+        reference: &Reference,
+        place: Place,
+    ) -> Result<Sha256, Fault> {
         match place {
             Place::Stored(sha256) => {
                 if !self.store.blobs.keep(&sha256)? {
@@ -400,27 +390,17 @@ impl Inner {
                 Ok(sha256)
             }
             Place::Elsewhere => {
-                let options = self.options.load_full();
                 let source = Source {
                     url: reference.url(),
                     credentials: Credentials::Signature(reference.signature.clone()),
                 };
-                let blobs = self.store.blobs.clone();
-                let answer = options
-                    .outbound
-                    .get(&source, options.blob_limit, None, move || blobs.incoming())
-                    .await
-                    .map_err(|failure| not_fetched(&failure, reference.shown()))?;
-                let Answer::Content(fetched) = answer else {
-                    return Err(internal_error::resource_download()
-                        .because("an answer to a question that was not asked"));
-                };
-                let stored = tokio::task::spawn_blocking(move || fetched.sink.finish());
-                let stored = stored.await.map_err(|e| broken(&e))?;
-                stored.map(|(sha256, _)| sha256).map_err(|e| {
-                    internal_error::update_web_service_resource_failed()
-                        .caused_by(&e)
-                        .because("a resource cannot be written")
+                self.fetch(&source).await.map_err(|fault| {
+                    let row = &rows::InternalError::FailedStoringWebService;
+                    match fault.is(row) {
+                        true => internal_error::update_web_service_resource_failed()
+                            .because(fault.cause().unwrap_or_default()),
+                        false => fault,
+                    }
                 })
             }
         }

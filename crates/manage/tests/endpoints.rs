@@ -488,3 +488,66 @@ async fn a_read_only_service_keeps_its_endpoints_as_they_are() {
             .unwrap()
     );
 }
+
+#[tokio::test]
+async fn code_is_published_where_a_module_runs_its_language() {
+    let i = Installation::new();
+    let workspace = i.store.ledger.directory().default_workspace().unwrap().id;
+    let id = "00112233445566778899aabbccddeeff";
+    let path = ServicePath::parse(&workspace.to_string(), id).unwrap();
+    let publish = |path: &ServicePath, language: &str, name: &str| {
+        let column = json!({"x": {"type": "number", "format": "double"}});
+        let body = json!({"Name": name, "Type": "Code", "CodeBundle": {
+            "InputSchema": column, "OutputSchema": column, "Language": language,
+            "SourceCode": "def azureml_main(x): return x", "ZipContents": ""}});
+        let (manager, operator, path) = (i.manager.clone(), i.operator.clone(), path.clone());
+        async move {
+            manager
+                .publish_code(&operator, &path, body.to_string())
+                .await
+        }
+    };
+    for language in [
+        "R-3.1-64",
+        "python-2.6-64",
+        "python-2.7-32",
+        "python-2-7-64",
+    ] {
+        let fault = publish(&path, language, "echo").await.unwrap_err();
+        assert!(fault.is(&rows::WebServicePackageError::RuntimesError));
+        let said = &fault.details()[0].args[0];
+        assert!(
+            said.contains(language) && said.contains("python-3.5-64"),
+            "{said}"
+        );
+        assert_eq!(i.store.ledger.directory().service_count(), 0);
+    }
+    let (service, created) = publish(&path, "Python-2.7-64", "echo").await.unwrap();
+    assert!(created);
+    let entry = &service.service.entry;
+    assert_eq!(entry.service.to_string(), id);
+    assert_eq!(entry.service_name.name, "echo");
+    assert_eq!(service.service.title(), "echo");
+    let view = get(&i, &path, "default").await.unwrap();
+    assert_eq!(score(&i, &view).await.unwrap(), "output1");
+    // The same id again is an update in place, whatever it is called now.
+    let (service, created) = publish(&path, "python-3.5-64", "renamed").await.unwrap();
+    assert!(!created);
+    assert_eq!(service.service.entry.revision_number, 2);
+    assert_eq!(service.service.title(), "renamed");
+    // Another id may have the same name.
+    let other = "ffeeddccbbaa99887766554433221100";
+    let other = ServicePath::parse(&workspace.to_string(), other).unwrap();
+    let (second, _) = publish(&other, "python-3.5-64", "echo").await.unwrap();
+    assert_eq!(second.service.title(), "echo");
+    let all = manage::WorkspacePath::parse(&workspace.to_string()).unwrap();
+    let all = i.manager.classic_services(&i.operator, &all).await.unwrap();
+    assert_eq!(all.len(), 2);
+    // An endpoint's id is taken.
+    let taken = ServicePath::parse(
+        &workspace.to_string(),
+        &second.service.entry.endpoint.to_string(),
+    );
+    let fault = publish(&taken.unwrap(), "python-3.5-64", "x").await;
+    assert_eq!(fault.unwrap_err().class(), Class::Conflict);
+}

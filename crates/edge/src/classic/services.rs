@@ -7,6 +7,8 @@ use store::DEFAULT_ENDPOINT;
 use wire::classic::WebService;
 
 use super::{check_version, enter, time};
+use crate::body;
+use crate::extract;
 use crate::reply::Reply;
 use crate::stack::Call;
 
@@ -29,6 +31,30 @@ pub(crate) async fn get(call: &Call<'_>) -> Result<Reply, Fault> {
     Reply::json(StatusCode::OK, &view(&service))
 }
 
+/// `PUT /workspaces/{workspace}/webservices/{service}`: publishes code under an id that the client
+/// has chosen; answered when it is ready for calls.
+pub(crate) async fn put(call: &mut Call<'_>) -> Result<Reply, Fault> {
+    let (principal, path) = enter(call)?;
+    extract::check_json_headers(&call.head.headers)?;
+    let (limit, deadline) = {
+        let options = &call.gateway.options;
+        (options.definition_limit, call.started + options.body_time)
+    };
+    call.body.check_declared(limit)?;
+    let mut buffer = call.gateway.scorer.reserve_buffer(0)?;
+    let body = call
+        .body
+        .whole(limit, deadline, |bytes| buffer.cover(bytes), body::late)
+        .await?;
+    let manager = &call.gateway.manager;
+    let (service, created) = manager.publish_code(&principal, &path, body).await?;
+    let status = match created {
+        true => StatusCode::CREATED,
+        false => StatusCode::OK,
+    };
+    Reply::json(status, &view(&service))
+}
+
 /// `DELETE /workspaces/{workspace}/webservices/{service}`.
 pub(crate) async fn delete(call: &Call<'_>) -> Result<Reply, Fault> {
     let (principal, path) = enter(call)?;
@@ -40,7 +66,7 @@ pub(crate) async fn delete(call: &Call<'_>) -> Result<Reply, Fault> {
     }
 }
 
-pub(crate) fn view(service: &ClassicService) -> WebService {
+fn view(service: &ClassicService) -> WebService {
     let entry = &service.service.entry;
     WebService {
         id: entry.service.to_string(),

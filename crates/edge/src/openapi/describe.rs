@@ -91,6 +91,7 @@ static DESCRIBED: &[Line] = &[
     (Action::ListPlanSkus, "List the SKUs of plans", "", &[(200, "SkuList")], &[]),
     (Action::GetClassicService, "Read a web service", "", &[(200, "ClassicService")], &[]),
     (Action::ListClassicServices, "List the web services of a workspace", "", &[(200, "[ClassicService]")], &[]),
+    (Action::PublishCode, "Publish code under an id that the client has chosen", "CodePublication", &[(200, "ClassicService"), (201, "ClassicService")], &[]),
     (Action::DeleteClassicService, "Delete a web service with its endpoints", "", &[(204, "")], &[]),
     (Action::ListEndpoints, "List the endpoints of a web service", "", &[(200, "[ClassicEndpoint]")], &[]),
     (Action::GetEndpoint, "Read an endpoint", "", &[(200, "ClassicEndpoint")], &[]),

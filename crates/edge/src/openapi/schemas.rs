@@ -62,7 +62,10 @@ static SHAPES: &[Shape] = &[
     Shape("ResourceLocation", "Where a resource's blob is.", "BaseLocation:string RelativeLocation:string SasBlobToken:string"),
     Shape("Resource", "A model or transform of an endpoint.", "Name:string Kind:string Location:ResourceLocation"),
     Shape("ClassicEndpoint", "An endpoint.", "Name:string Description:string CreationTime:string WorkspaceId:string WebServiceId:string HelpLocation:string PrimaryKey:string? SecondaryKey:string? ApiLocation:string PreventUpdate:boolean MaxConcurrentCalls:integer DiagnosticsTraceLevel:string ThrottleLevel:string Version:integer SampleDataEnabled:boolean ExperimentLocation:string? Resources:[Resource]"),
-    Shape("EndpointChange", "What may be set of an endpoint; what is left out stays.", "Description:string ThrottleLevel:string MaxConcurrentCalls:integer PreventUpdate:boolean DiagnosticsTraceLevel:string Resources:[Resource]"),
+    Shape("EndpointChange", "What may be set of an endpoint; what is left out stays.", "WebServiceId:string EndpointName:string Description:string ThrottleLevel:string MaxConcurrentCalls:integer PreventUpdate:boolean DiagnosticsTraceLevel:string DiagnosticsExpiryTime:string? SampleDataEnabled:boolean Resources:[Resource]"),
+    Shape("CodeColumn", "The type of a column.", "type:string format:string"),
+    Shape("CodeBundle", "A function of one table in and one out.", "InputSchema:{CodeColumn} OutputSchema:{CodeColumn} Language:string SourceCode:string ZipContents:string?"),
+    Shape("CodePublication", "Code that becomes a web service.", "Name:string Type:string CodeBundle:CodeBundle"),
     Shape("Refresh", "Whether updated resources are replaced as well.", "OverwriteResources:string"),
     // The groups'.
     Shape("StudioWorkspace", "A workspace.", "WorkspaceId:string FriendlyName:string SubscriptionId:string CreatedTime:string"),

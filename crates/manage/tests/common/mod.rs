@@ -9,8 +9,8 @@ use bytes::Bytes;
 use containers::{Call, Cgroups, FormWire, Host, HostOptions, Operation, PoolLimits};
 use faults::{Class, Fault};
 use graph::{
-    Interface, Module, PortKind, PortSpec, PortValue, Registry, ResourceLoader, RunContext,
-    Settings, Step,
+    Interface, Module, ParameterKind, ParameterSpec, PortKind, PortSpec, PortValue, Registry,
+    ResourceLoader, RunContext, Settings, Step,
 };
 use manage::{Manager, Options, Principal, StoredRevisions};
 use serde_json::{Value, json};
@@ -30,7 +30,7 @@ pub fn container_process() {
 }
 
 fn registry() -> Registry {
-    Registry::new().with(Score).with_loader(Score)
+    Registry::new().with(Score).with(Python).with_loader(Score)
 }
 
 const FAMILY: &str = "00000000000000000000000000000001";
@@ -86,6 +86,46 @@ impl ResourceLoader for Score {
             },
             model => Ok(PortValue::Object(Arc::new(model.to_vec()))),
         }
+    }
+}
+
+/// A module that is called like the one that runs Python, and gives its data back.
+struct Python;
+
+static PYTHON: Interface = Interface {
+    name: "Execute Python Script",
+    family: "cdb56f957f4c404dbde75bb972e6f232",
+    aliases: &[],
+    families: &[],
+    inputs: &[PortSpec::new("Dataset1", PortKind::Table)],
+    outputs: &[PortSpec::new("Result Dataset", PortKind::Table)],
+    parameters: &[
+        ParameterSpec::new("Python Script", ParameterKind::Script),
+        ParameterSpec {
+            options: &["Anaconda 2.0/Python 2.7.7", "Anaconda 4.0/Python 3.5"],
+            ..ParameterSpec::new("Python Version", ParameterKind::Mode)
+        },
+    ],
+    row_wise: true,
+};
+
+impl Module for Python {
+    fn interface(&self) -> &'static Interface {
+        &PYTHON
+    }
+
+    fn prepare(&self, _settings: &Settings, _node: &str) -> Result<Box<dyn Step>, Fault> {
+        Ok(Box::new(Python))
+    }
+}
+
+impl Step for Python {
+    fn run(
+        &self,
+        inputs: &mut [Option<PortValue>],
+        _context: &RunContext<'_>,
+    ) -> Result<Vec<PortValue>, Fault> {
+        Ok(inputs[0].take().into_iter().collect())
     }
 }
 
