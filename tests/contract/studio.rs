@@ -241,9 +241,15 @@ pub fn invalid_blob_connection_string() {
     let group = server.group("group");
     let package = group.linear(2.0);
     for (text, problem) in [
-        ("c2VjcmV0", "a part of it is not name=value"),
-        ("AccountKey=c2VjcmV0", "it has no AccountName"),
-        ("AccountName=acct;AccountKey=", "it has no AccountKey"),
+        ("c2VjcmV0", "a part of it is not Name=value"),
+        (
+            "AccountKey=c2VjcmV0",
+            "it has neither AccountName nor BlobEndpoint",
+        ),
+        (
+            "AccountName=acct;AccountKey=",
+            "it has AccountName and no AccountKey",
+        ),
     ] {
         let mut settings = settings();
         settings["DiagnosticsConnectionString"] = json!(text);

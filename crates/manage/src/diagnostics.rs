@@ -53,18 +53,26 @@ pub(crate) fn check(asked: &Asked<'_>, now: Timestamp) -> Result<DiagnosticsLeve
             return Err(bad_argument::blob_name_too_long(*name).at(*member));
         }
     }
-    let (member, expiry) = asked.expiry;
-    if let Some(text) = expiry.filter(|text| !text.trim().is_empty()) {
-        let expiry = time(text).ok_or_else(|| {
-            bad_argument::request_body_invalid()
-                .at(member)
-                .because("it is not a time of ISO 8601")
-        })?;
-        if expiry <= now {
-            return Err(bad_argument::expiry_time_in_the_past(text).at(member));
-        }
+    let (member, text) = asked.expiry;
+    if let Some(text) = text.filter(|text| !text.trim().is_empty()) {
+        expiry(text, now).map_err(|fault| fault.at(member))?;
     }
     Ok(level)
+}
+
+/// The time when logging ceases, which lies ahead.
+///
+/// # Errors
+/// `BadArgument.RequestBodyInvalid` for text that is no time;
+/// `BadArgument.ExpiryTimeInThePast`.
+pub(crate) fn expiry(text: &str, now: Timestamp) -> Result<Timestamp, Fault> {
+    let at = time(text).ok_or_else(|| {
+        bad_argument::request_body_invalid().because("it is not a time of ISO 8601")
+    })?;
+    match at > now {
+        true => Ok(at),
+        false => Err(bad_argument::expiry_time_in_the_past(text)),
+    }
 }
 
 /// A time of ISO 8601; one without an offset is of UTC.

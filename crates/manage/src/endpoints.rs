@@ -8,7 +8,6 @@ use std::sync::Arc;
 
 use faults::{Class, Fault, bad_argument, extensions};
 use jiff::Timestamp;
-use serde_json::{Map, Value};
 use store::{
     DiagnosticsLevel, EndpointSettings, Entry, Id, LOW_CONCURRENCY, NewEndpoint, Role,
     ThrottleLevel,
@@ -20,6 +19,7 @@ use crate::classic::ServicePath;
 use crate::deploy::{broken, conflict};
 use crate::groups;
 use crate::json::{member, read_object};
+use crate::members::Members;
 use crate::resources::{ResourceUpdate, ResourceView};
 use crate::{Inner, Manager, Throttles, resources, source};
 
@@ -501,76 +501,5 @@ fn check_name(name: &str) -> Result<(), Fault> {
         false => Err(bad_argument::bad_parameter_value()
             .at("EndpointName")
             .because("an endpoint's name is 1 to 24 lower-case letters and digits")),
-    }
-}
-
-/// The members of a body, read as laxly as the classic service did.
-struct Members<'a>(&'a Map<String, Value>);
-
-impl<'a> Members<'a> {
-    fn get(&self, name: &str) -> Option<&'a Value> {
-        member(self.0, name).filter(|value| !value.is_null())
-    }
-
-    fn text(&self, name: &str) -> Result<Option<&'a str>, Fault> {
-        match self.get(name) {
-            None => Ok(None),
-            Some(Value::String(text)) => Ok(Some(text)),
-            Some(_) => Err(wrong_type(name)),
-        }
-    }
-
-    fn boolean(&self, name: &str) -> Result<Option<bool>, Fault> {
-        boolean(self.get(name)).map_err(|()| wrong_type(name))
-    }
-
-    fn whole_number(&self, name: &str) -> Result<Option<i64>, Fault> {
-        let number = match self.get(name) {
-            None => return Ok(None),
-            Some(Value::Number(number)) => number.as_i64(),
-            Some(Value::String(text)) => text.trim().parse().ok(),
-            Some(_) => None,
-        };
-        number.map(Some).ok_or_else(|| wrong_type(name))
-    }
-
-    fn one_of<T>(&self, name: &str, parse: fn(&str) -> Option<T>) -> Result<Option<T>, Fault> {
-        self.text(name)?
-            .map(|text| parse(text).ok_or_else(|| bad_argument::bad_parameter_value().at(name)))
-            .transpose()
-    }
-
-    /// A time; null is never, and differs from nothing.
-    fn expiry(&self, name: &str) -> Result<Option<Option<Timestamp>>, Fault> {
-        let text = match member(self.0, name) {
-            None => return Ok(None),
-            Some(Value::Null) => return Ok(Some(None)),
-            Some(Value::String(text)) => text,
-            Some(_) => return Err(wrong_type(name)),
-        };
-        // A time without an offset is one of UTC.
-        let at: Timestamp = text
-            .parse()
-            .or_else(|_| format!("{text}Z").parse())
-            .map_err(|_| wrong_type(name))?;
-        if at <= Timestamp::now() {
-            return Err(bad_argument::expiry_time_in_the_past(at.to_string()).at(name));
-        }
-        Ok(Some(Some(at)))
-    }
-}
-
-fn wrong_type(name: &str) -> Fault {
-    bad_argument::request_body_invalid().at(name)
-}
-
-/// `true`, `"True"` and so on; `None` where there is nothing.
-pub(crate) fn boolean(value: Option<&Value>) -> Result<Option<bool>, ()> {
-    match value {
-        None | Some(Value::Null) => Ok(None),
-        Some(Value::Bool(value)) => Ok(Some(*value)),
-        Some(Value::String(text)) if text.eq_ignore_ascii_case("true") => Ok(Some(true)),
-        Some(Value::String(text)) if text.eq_ignore_ascii_case("false") => Ok(Some(false)),
-        Some(_) => Err(()),
     }
 }

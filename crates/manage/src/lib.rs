@@ -18,6 +18,7 @@ mod identity;
 mod in_progress;
 mod json;
 mod location;
+mod members;
 mod names;
 mod nodes;
 mod operations;

@@ -15,8 +15,9 @@ use telemetry::NoteLevel;
 use crate::access::{Principal, Target};
 use crate::classic::ServicePath;
 use crate::deploy::{broken, conflict};
-use crate::endpoints::{EndpointView, boolean};
+use crate::endpoints::EndpointView;
 use crate::json::{member, object_mut, read_object};
+use crate::members::Members;
 use crate::reference::{Place, Reference};
 use crate::{Inner, Manager, source};
 
@@ -310,9 +311,8 @@ fn overwrite(body: &[u8]) -> Result<bool, Fault> {
         return Ok(false);
     }
     let object = read_object(body)?;
-    boolean(member(&object, "OverwriteResources"))
-        .map(Option::unwrap_or_default)
-        .map_err(|()| bad_argument::request_body_invalid().at("OverwriteResources"))
+    let overwrite = Members(&object).boolean("OverwriteResources")?;
+    Ok(overwrite.unwrap_or_default())
 }
 
 /// Where an endpoint is to go.

@@ -274,10 +274,10 @@ fn check_concurrency(slot: Slot, asked: &Publish) -> Result<(), Fault> {
     if asked.max_concurrent_calls.is_some() || asked.throttle_level.is_some() {
         check_concurrency_is_free(Some(slot))?;
     }
-    match asked.throttle_level.as_deref().map(ThrottleLevel::parse) {
-        None | Some(Some(ThrottleLevel::High)) => Ok(()),
+    match asked.throttle_level {
+        None | Some(ThrottleLevel::High) => Ok(()),
         // The default endpoint of a published service has the level High.
-        Some(_) => Err(bad_argument::bad_parameter_value().at("ThrottleLevel")),
+        Some(ThrottleLevel::Low) => Err(bad_argument::bad_parameter_value().at("ThrottleLevel")),
     }
 }
 

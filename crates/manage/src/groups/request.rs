@@ -3,10 +3,11 @@
 use faults::{Fault, bad_argument};
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
-use store::{DiagnosticsLevel, GroupChange, Id, PackageStatus, Slot};
+use store::{DiagnosticsLevel, GroupChange, Id, PackageStatus, Slot, ThrottleLevel};
 
 use crate::diagnostics;
-use crate::json::{member, read_object};
+use crate::json::read_object;
+use crate::members::Members;
 
 /// The longest name of a group, in characters.
 const LONGEST_NAME: usize = 260;
@@ -17,8 +18,9 @@ const LONGEST_NAME: usize = 260;
 /// `BadArgument.RequestBodyInvalid`, its target the member at fault; `BadArgument.RequestIsEmpty`.
 pub(super) fn group(bytes: &[u8]) -> Result<GroupChange, Fault> {
     let body = filled(bytes)?;
-    let name = text(&body, "Name")?;
-    if let Some(name) = &name
+    let members = Members(&body);
+    let name = members.text("Name")?;
+    if let Some(name) = name
         && (name.trim().is_empty()
             || name.chars().count() > LONGEST_NAME
             || name.contains(char::is_control))
@@ -28,9 +30,9 @@ pub(super) fn group(bytes: &[u8]) -> Result<GroupChange, Fault> {
             .because("it is blank, too long, or has a control character"));
     }
     Ok(GroupChange {
-        name,
-        description: text(&body, "Description")?,
-        anonymous_test: boolean(&body, "AllowAnonymousTest")?,
+        name: name.map(str::to_owned),
+        description: members.text("Description")?.map(str::to_owned),
+        anonymous_test: members.boolean("AllowAnonymousTest")?,
     })
 }
 
@@ -58,13 +60,13 @@ pub(super) enum AskedStatus {
 /// # Errors
 /// `BadArgument.BadParameterValue` for a word that is no status.
 pub(super) fn status_of(body: &Map<String, Value>) -> Result<Option<AskedStatus>, Fault> {
-    let Some(word) = text(body, "StatusCode")?.filter(|word| !word.is_empty()) else {
+    let Some(word) = Members(body).filled("StatusCode")? else {
         return Ok(None);
     };
     if word.eq_ignore_ascii_case(super::DEPLOYED) {
         return Ok(Some(AskedStatus::Deployed));
     }
-    let status = PackageStatus::from_name(&word).ok_or_else(|| {
+    let status = PackageStatus::from_name(word).ok_or_else(|| {
         bad_argument::bad_parameter_value()
             .at("StatusCode")
             .because("it is none of the statuses")
@@ -78,8 +80,8 @@ pub(super) struct Publish {
     pub(super) package: AskedPackage,
     /// `None` where nothing is said of it, as when a service is changed.
     pub(super) slot: Option<Slot>,
-    pub(super) max_concurrent_calls: Option<Value>,
-    pub(super) throttle_level: Option<String>,
+    pub(super) max_concurrent_calls: Option<i64>,
+    pub(super) throttle_level: Option<ThrottleLevel>,
     pub(super) diagnostics: DiagnosticsSettings,
 }
 
@@ -99,25 +101,24 @@ pub(super) enum AskedPackage {
 /// `.ModelPackageIdInvalid`, `.WebServiceTypeInvalid`; those of [`DiagnosticsSettings::read`].
 pub(super) fn publish(bytes: &[u8], now: Timestamp) -> Result<Publish, Fault> {
     let body = filled(bytes)?;
-    let id = text(&body, "ModelPackageId")?.filter(|id| !id.trim().is_empty());
-    let given = member(&body, "ModelPackage").filter(|package| !package.is_null());
+    let members = Members(&body);
+    let id = members.filled("ModelPackageId")?;
+    let given = members.get("ModelPackage");
     let package = match (id, given) {
         (Some(id), _) => AskedPackage::Stored(package_id(id.trim())?),
         (None, Some(given)) => AskedPackage::Given(given.clone()),
         (None, None) => return Err(bad_argument::missing_model_package()),
     };
-    let slot = text(&body, "WebServiceType")?
-        .filter(|word| !word.is_empty())
-        .map(|word| Slot::from_name(&word).ok_or_else(type_invalid))
+    let slot = members
+        .filled("WebServiceType")?
+        .map(|word| Slot::from_name(word).ok_or_else(type_invalid))
         .transpose()?;
     Ok(Publish {
         package,
         slot,
-        max_concurrent_calls: member(&body, "MaxConcurrentCalls")
-            .filter(|value| !value.is_null())
-            .cloned(),
-        throttle_level: text(&body, "ThrottleLevel")?.filter(|word| !word.is_empty()),
-        diagnostics: DiagnosticsSettings::read(member(&body, "DiagnosticsSettings"), now)?,
+        max_concurrent_calls: members.whole_number("MaxConcurrentCalls")?,
+        throttle_level: members.one_of("ThrottleLevel", ThrottleLevel::parse)?,
+        diagnostics: DiagnosticsSettings::read(members.get("DiagnosticsSettings"), now)?,
     })
 }
 
@@ -168,33 +169,28 @@ impl DiagnosticsSettings {
                 return Err(bad_argument::request_body_invalid().at("DiagnosticsSettings"));
             }
         };
-        let level = text(body, LEVEL)?;
-        let filled = |name| Ok::<_, Fault>(text(body, name)?.filter(|t| !t.trim().is_empty()));
-        let connection = filled(CONNECTION)?;
+        let members = Members(body);
+        let connection = members.filled(CONNECTION)?;
         let mut paths = Vec::new();
         for name in PATHS {
-            if let Some(path) = filled(name)? {
+            if let Some(path) = members.filled(name)? {
                 paths.push((name, path));
             }
         }
-        let expiry = filled(EXPIRY)?;
-        let names: Vec<(&'static str, &str)> = paths
-            .iter()
-            .map(|(name, path)| (*name, path.as_str()))
-            .collect();
+        let expiry = members.filled(EXPIRY)?;
         let asked = diagnostics::Asked {
-            level: (LEVEL, level.as_deref()),
+            level: (LEVEL, members.text(LEVEL)?),
             complete: connection.is_some() && paths.len() == PATHS.len(),
-            expiry: (EXPIRY, expiry.as_deref()),
-            blob_names: &names,
+            expiry: (EXPIRY, expiry),
+            blob_names: &paths,
         };
         let level = diagnostics::check(&asked, now)?;
-        let account = connection.as_deref().map(account).transpose()?;
+        let own = |(name, path): (&'static str, &str)| (name, path.to_owned());
         Ok(DiagnosticsSettings {
             level,
-            expiry,
-            account,
-            paths,
+            expiry: expiry.map(str::to_owned),
+            account: connection.map(account).transpose()?,
+            paths: paths.into_iter().map(own).collect(),
         })
     }
 
@@ -225,21 +221,17 @@ fn account(connection: &str) -> Result<(String, String), Fault> {
         bad_argument::invalid_blob_connection_string(format!("{CONNECTION}: {problem}"))
             .at(CONNECTION)
     };
-    let (mut name, mut key) = (None, None);
-    for part in connection.split(';').filter(|part| !part.trim().is_empty()) {
-        let (word, value) = part
-            .split_once('=')
-            .ok_or_else(|| invalid("a part of it is not name=value"))?;
-        let value = Some(value.trim().to_owned()).filter(|value| !value.is_empty());
-        match word.trim() {
-            word if word.eq_ignore_ascii_case("AccountName") => name = value,
-            word if word.eq_ignore_ascii_case("AccountKey") => key = value,
-            _ => {}
-        }
-    }
+    outbound::Connection::parse(connection).map_err(invalid)?;
+    let part = |name: &str| {
+        connection.split(';').find_map(|part| {
+            let (word, value) = part.split_once('=')?;
+            let value = value.trim();
+            (word.trim().eq_ignore_ascii_case(name) && !value.is_empty()).then(|| value.to_owned())
+        })
+    };
     Ok((
-        name.ok_or_else(|| invalid("it has no AccountName"))?,
-        key.ok_or_else(|| invalid("it has no AccountKey"))?,
+        part("AccountName").ok_or_else(|| invalid("it has no AccountName"))?,
+        part("AccountKey").ok_or_else(|| invalid("it has no AccountKey"))?,
     ))
 }
 
@@ -249,24 +241,6 @@ pub(super) fn filled(bytes: &[u8]) -> Result<Map<String, Value>, Fault> {
     match body.is_empty() {
         true => Err(bad_argument::request_is_empty()),
         false => Ok(body),
-    }
-}
-
-fn text(body: &Map<String, Value>, name: &str) -> Result<Option<String>, Fault> {
-    match member(body, name) {
-        None | Some(Value::Null) => Ok(None),
-        Some(Value::String(text)) => Ok(Some(text.clone())),
-        Some(_) => Err(bad_argument::request_body_invalid().at(name)),
-    }
-}
-
-fn boolean(body: &Map<String, Value>, name: &str) -> Result<Option<bool>, Fault> {
-    match member(body, name) {
-        None | Some(Value::Null) => Ok(None),
-        Some(Value::Bool(flag)) => Ok(Some(*flag)),
-        Some(Value::String(word)) if word.eq_ignore_ascii_case("true") => Ok(Some(true)),
-        Some(Value::String(word)) if word.eq_ignore_ascii_case("false") => Ok(Some(false)),
-        Some(_) => Err(bad_argument::request_body_invalid().at(name)),
     }
 }
 
@@ -283,7 +257,7 @@ mod tests {
         json!({
             "DiagnosticsTraceLevel": "all",
             "diagnosticsConnectionString":
-                "DefaultEndpointsProtocol=https;AccountName=acct;AccountKey=a2V5==;",
+                "DefaultEndpointsProtocol=https;AccountName=acct;AccountKey=a2V5;",
             "DiagnosticsRRSRequestsPath": "logs/requests",
             "DiagnosticsRRSInitializationsPath": "logs/init",
             "DiagnosticsBESJobsPath": "logs/jobs",
@@ -295,7 +269,7 @@ mod tests {
     fn settings_are_whole_or_refused_and_their_key_is_never_shown() {
         let settings = read(whole()).unwrap();
         assert_eq!(settings.level, DiagnosticsLevel::All);
-        assert_eq!(settings.account, Some(("acct".into(), "a2V5==".into())));
+        assert_eq!(settings.account, Some(("acct".into(), "a2V5".into())));
         let shown = settings.shown();
         assert!(!shown.to_string().contains("a2V5"), "{shown}");
         assert_eq!(shown["DiagnosticsBESJobsPath"], "logs/jobs");
@@ -317,10 +291,15 @@ mod tests {
     #[test]
     fn a_connection_string_names_account_and_key() {
         for (text, problem) in [
-            ("nonsense", "not name=value"),
+            ("nonsense", "not Name=value"),
             ("AccountName=a", "no AccountKey"),
-            ("AccountKey=secret", "no AccountName"),
-            ("AccountName=;AccountKey=secret", "no AccountName"),
+            ("AccountKey=secret", "AccountName"),
+            ("AccountName=a;AccountKey=?!secret", "not base64"),
+            ("UseDevelopmentStorage=true", "no AccountName"),
+            (
+                "BlobEndpoint=https://a;SharedAccessSignature=sig=secret",
+                "no AccountName",
+            ),
         ] {
             let mut settings = whole();
             settings["diagnosticsConnectionString"] = json!(text);
