@@ -2,8 +2,9 @@
 
 use serde_json::{Value, json};
 
+use crate::support::storage::{SIGNATURE, Storage};
 use crate::support::studio::{Group, one};
-use crate::support::{Request, Server, onnx, packages, sha256};
+use crate::support::{Request, Server, Setup, onnx, packages, sha256};
 
 /// Where a service says that it scores, as a path.
 fn path_of<'v>(service: &'v Value, member: &str) -> &'v str {
@@ -327,4 +328,83 @@ fn diagnostics_settings_are_kept_and_their_key_is_never_shown() {
     assert_eq!(properties["storageAccount"], json!({"name": "acct"}));
     assert_eq!(properties["realtimeConfiguration"]["maxConcurrentCalls"], 7);
     assert!(!definition.to_string().contains("c2VjcmV0"));
+}
+
+#[test]
+fn a_model_elsewhere_is_fetched_at_publication_and_its_signature_is_never_shown() {
+    let storage = Storage::start();
+    let server = Setup::default().config(&storage.allowed()).start();
+    let group = server.group("group");
+    let blob = "models/slope.ilearner";
+    storage.put(blob, onnx::linear(&[2.0], 1.0));
+    let url = format!("{}{blob}", storage.base());
+    let mut package = packages::model_package(&format!("{url}{SIGNATURE}"), &["x"]);
+    package["UpdatableInputs"] = json!([
+        {"GraphModuleNodeId": "-17", "PortName": "Trained model", "Name": "Slope"}
+    ]);
+    let id = group.package(&package);
+    assert_eq!(storage.asked().len(), 0, "storing it fetches nothing");
+    let service = group.publish(&id, "Production");
+    assert_eq!(group.test(&service, "1").json(), json!(["1", "3"]));
+    for rest in [
+        format!("/modelpackages/{id}"),
+        format!("/webservices/{service}/webservicedefinition"),
+    ] {
+        let shown = group.call("GET", &rest).text();
+        assert!(shown.contains(&url) && !shown.contains("sig="), "{shown}");
+    }
+
+    // What a client retrains goes to an endpoint of the production service, which the group shows.
+    let path = format!(
+        "/workspaces/{}/webservices/{}/endpoints/retrained",
+        group.workspace, group.id
+    );
+    let send = |method: &str, body: &Value| {
+        let call = server.studio(method, &path).json(body);
+        let reply = call.send(server.address);
+        assert!(
+            reply.status < 300,
+            "{method}: {} {}",
+            reply.status,
+            reply.text()
+        );
+        reply.json()
+    };
+    let endpoint = send("PUT", &json!({"Description": "retrained"}));
+    storage.put("models/steep.ilearner", onnx::linear(&[10.0], 1.0));
+    send(
+        "PATCH",
+        &json!({"Resources": [{"Name": "Slope [trained model]", "Location": {
+            "BaseLocation": storage.base(),
+            "RelativeLocation": "models/steep.ilearner",
+            "SasBlobToken": SIGNATURE,
+        }}]}),
+    );
+    let shown = group.shown();
+    let endpoints = shown["Endpoints"].as_array().unwrap();
+    let retrained = endpoints.iter().find(|e| e["Name"] == "retrained").unwrap();
+    let reply = Request::new("POST", path_of(retrained, "Location"))
+        .bearer(endpoint["PrimaryKey"].as_str().unwrap())
+        .json(&one("1"))
+        .send(server.address);
+    assert_eq!(reply.json(), json!(["1", "11"]));
+
+    // A blob that is gone stops a publication and nothing else.
+    storage.remove(blob);
+    let other = group.package(&package);
+    let body = json!({"ModelPackageId": other, "WebServiceType": "Production"});
+    let reply = group.send("POST", "/webservices", &body);
+    assert_eq!(
+        reply.header("x-ms-error-code"),
+        Some("BlobNotFound"),
+        "{}",
+        reply.text()
+    );
+    assert!(!reply.text().contains("sig="));
+    assert_eq!(group.shown(), {
+        let mut shown = shown;
+        shown["ModelPackages"] = group.shown()["ModelPackages"].clone();
+        shown
+    });
+    assert_eq!(group.test(&service, "1").json(), json!(["1", "3"]));
 }

@@ -8,14 +8,15 @@ use graph::{ModelPackage, Package, Plan, StoredKind};
 use serde_json::Value;
 use store::{
     Group, Id, ModelPackageRecord, ModelPackageSummary, ModelPackageWrite, PackageResource,
-    PackageStatus, ResourceKind, Role, Sha256, StoredResource,
+    PackageStatus, ResourceKind, Role, StoredResource,
 };
 
 use super::request::{self, AskedStatus};
 use super::{GroupPath, PackageView};
 use crate::access::Principal;
 use crate::deploy::{broken, conflict};
-use crate::{Inner, Manager, location};
+use crate::download::{Account, Located};
+use crate::{Inner, Manager};
 
 impl Manager {
     /// Stores a model package in a group; answers its id. It is checked as far as it can be without
@@ -175,7 +176,11 @@ impl Inner {
             .stored_inputs()
             .iter()
             .map(|stored| {
-                let sha256 = self.stored_blob(&stored.asset, &stored.uri)?;
+                // A blob that is here is kept from a sweep until the ledger names it; one that is
+                // elsewhere is fetched when the package is published.
+                let located = self
+                    .locate(&stored.uri, &stored.credentials, &Account::default())
+                    .map_err(|fault| fault.at(format!("assets/{}", stored.asset)))?;
                 Ok(PackageResource {
                     asset: stored.asset.clone(),
                     kind: match stored.kind {
@@ -186,7 +191,10 @@ impl Inner {
                     stored: StoredResource {
                         name: stored.name.clone(),
                         uri: stored.uri.clone(),
-                        sha256: Some(sha256),
+                        sha256: match located {
+                            Located::Here(sha256) => Some(sha256),
+                            Located::Away(_) => None,
+                        },
                     },
                 })
             })
@@ -198,20 +206,6 @@ impl Inner {
             document: document.to_string().into_bytes(),
             resources,
         })
-    }
-
-    /// The uploaded blob of a stored input, kept from a sweep until the ledger names it.
-    fn stored_blob(&self, asset: &str, uri: &str) -> Result<Sha256, Fault> {
-        let target = || format!("assets/{asset}");
-        let sha256 = location::uploaded_blob(uri).map_err(|f| f.at(target()))?;
-        if !self.store.blobs.keep(&sha256)? {
-            return Err(faults::bad_argument::blob_not_found(
-                format!("umpire:sha256:{sha256}"),
-                "no blob with this SHA-256 has been uploaded",
-            )
-            .at(target()));
-        }
-        Ok(sha256)
     }
 }
 
