@@ -4,6 +4,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod arm;
 mod backups;
 mod classic;
 mod clients;

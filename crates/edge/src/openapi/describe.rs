@@ -64,6 +64,10 @@ const NEXT: &[(&str, &str)] = &[(
 static DESCRIBED: &[Line] = &[
     (Action::PutWebService, "Create a web service, or give it a further revision", "WebServiceResource", &[(200, "WebServiceResource"), (201, "WebServiceResource")], &[]),
     (Action::GetWebService, "Read a web service", "", &[(200, "WebServiceResource")], &[("region", "The region whose definition is wanted.")]),
+    (Action::PatchWebService, "Change a web service", "WebServiceResource", &[(200, "WebServiceResource")], &[]),
+    (Action::CreateRegionalBlob, "Make a copy of a definition for another region", "", &[(202, "WebServiceResource")], &[("region", "The region that the copy is for.")]),
+    (Action::GetOperationStatus, "Ask how far an operation is", "", &[(200, "AsyncOperation")], &[]),
+    (Action::GetOperationResult, "Ask what an operation came to", "", &[(200, "WebServiceResource"), (201, "WebServiceResource"), (202, ""), (204, "")], &[]),
     (Action::DeleteWebService, "Delete a web service", "", &[(202, ""), (204, "")], &[]),
     (Action::ListWebServiceKeys, "Read a web service's keys", "", &[(200, "Keys")], &[]),
     (Action::ListWebServicesOfGroup, "List the web services of a resource group", "", &[(200, "WebServiceResourceList")], NEXT),
