@@ -362,8 +362,13 @@ fn operations() -> Vec<Operation> {
     found
 }
 
-/// What is answered before anybody is asked who he is: its path names nothing.
-const OPEN: &[&str] = &["DELETE /workspaces/{workspace}/webservices"];
+/// What is answered before anybody is asked who he is: descriptions of the APIs, and a path that
+/// names nothing.
+const OPEN: &[&str] = &[
+    "GET /umpire/v1/openapi",
+    "GET /umpire/v1/openapi/{document}",
+    "DELETE /workspaces/{workspace}/webservices",
+];
 /// The parts of the operators' API that are open to everybody within his role and scope; all else
 /// there is the administrators'.
 const SHARED: &[&str] = &["services", "workspaces", "blobs", "usage"];
@@ -371,7 +376,7 @@ const SHARED: &[&str] = &["services", "workspaces", "blobs", "usage"];
 const WHERE: &[&str] = &["{subscription}", "{group}", "{location}", "{workspace}"];
 /// What changes nothing, and yet is not for readers: it shows secrets, or serves those who change
 /// things.
-const MANAGERS_READ: &[&str] = &["Keys", "/keys", "/tokens", "/blobs/"];
+const MANAGERS_READ: &[&str] = &["Keys", "/keys", "/tokens", "/blobs/", "/export"];
 
 /// The roles of everybody on every management route. The rule: reading is for readers, all else for
 /// managers, of exactly that place; a list shows each what he sees.

@@ -202,6 +202,30 @@ impl Manager {
             .begin(sha256, self.inner.options.load().blob_limit)
     }
 
+    /// Ends an upload that [`Manager::begin_blob`] began and that has all its bytes.
+    ///
+    /// # Errors
+    /// `BadArgument.RequestBodyInvalid` for another hash than announced;
+    /// `InternalError.FailedStoringWebService` when the disk is full or fails;
+    /// `InternalError.UnknownError` when the ledger fails.
+    pub async fn finish_blob(
+        &self,
+        principal: &Principal,
+        sha256: &str,
+        upload: Upload,
+    ) -> Result<Stored, Fault> {
+        let sha256 = blob_name(sha256)?;
+        let stored = upload.finish().await?;
+        if stored.created {
+            let subject = format!("blob {sha256}");
+            let ledger = &self.inner.store.ledger;
+            ledger
+                .audit_done(principal.actor(), "upload", &subject)
+                .await?;
+        }
+        Ok(stored)
+    }
+
     /// Uploads a blob whole: [`Manager::begin_blob`] and all that follows.
     ///
     /// # Errors
@@ -221,7 +245,7 @@ impl Manager {
         while let Some(chunk) = content.next().await {
             upload.write(&chunk?).await?;
         }
-        upload.finish().await
+        self.finish_blob(principal, sha256, upload).await
     }
 
     /// The size of an uploaded blob in bytes; `None` where there is none. One that is there is

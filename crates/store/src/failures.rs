@@ -1,12 +1,15 @@
-//! Audit lines of changes that failed, written after the reply and within bounds.
+//! Audit lines of changes that are no write to the ledger: those that failed, written after the
+//! reply and within bounds, and those that were made elsewhere.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use faults::Fault;
 use jiff::Timestamp;
 use rusqlite::params;
 
 use crate::Actor;
 use crate::ledger::{Change, Failure, Ledger};
+use crate::services::audit;
 
 /// Lines that may wait to be written; further ones are counted.
 const WAITING: usize = 1000;
@@ -35,6 +38,23 @@ struct Waiting {
 }
 
 impl Ledger {
+    /// Puts a change on the audit trail that is no write to the ledger otherwise, such as a blob.
+    ///
+    /// # Errors
+    /// `InternalError.UnknownError` when the ledger fails.
+    pub async fn audit_done(
+        &self,
+        actor: impl Into<Actor>,
+        action: &'static str,
+        subject: &str,
+    ) -> Result<(), Fault> {
+        let (actor, subject) = (actor.into(), subject.to_owned());
+        self.write(faults::internal_error::unknown_error, move |change| {
+            audit(change, &actor, action, &subject)
+        })
+        .await
+    }
+
     /// Puts a failed change on the audit trail. Neither waits nor fails: lines that come faster
     /// than the disk takes them are left out, and a line then says how many.
     pub fn audit_failure(&self, line: FailedChange) {

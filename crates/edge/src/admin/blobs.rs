@@ -21,7 +21,8 @@ pub(crate) async fn put(call: &mut Call<'_>) -> Result<Reply, Fault> {
         );
     }
     let name = call.word(0).into_owned();
-    let mut upload = call.gateway.manager.begin_blob(&principal, &name)?;
+    let manager = &call.gateway.manager;
+    let mut upload = manager.begin_blob(&principal, &name)?;
     loop {
         let chunk = tokio::time::timeout(silence, call.body.chunk())
             .await
@@ -34,7 +35,7 @@ pub(crate) async fn put(call: &mut Call<'_>) -> Result<Reply, Fault> {
     if !call.body.is_complete() {
         return Err(request_timeout::request_canceled().because("the upload broke off"));
     }
-    let stored = upload.finish().await?;
+    let stored = manager.finish_blob(&principal, &name, upload).await?;
     let status = match stored.created {
         true => StatusCode::CREATED,
         false => StatusCode::OK,
