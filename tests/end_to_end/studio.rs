@@ -408,3 +408,68 @@ fn a_model_elsewhere_is_fetched_at_publication_and_its_signature_is_never_shown(
     });
     assert_eq!(group.test(&service, "1").json(), json!(["1", "3"]));
 }
+
+#[test]
+fn publications_at_the_same_time_are_whole_and_no_call_fails() {
+    let server = Server::start();
+    let group = server.group("group");
+    let packages: Vec<(String, String)> = [2.0f32, 10.0, 100.0]
+        .into_iter()
+        .map(|slope| (group.linear(slope), format!("{}", slope + 1.0)))
+        .collect();
+    let service = group.publish(&packages[0].0, "Production");
+    let done = std::sync::atomic::AtomicBool::new(false);
+    let published = std::thread::scope(|scope| {
+        let calls = scope.spawn(|| {
+            let mut calls = 0;
+            while !done.load(std::sync::atomic::Ordering::SeqCst) {
+                let reply = group.test(&service, "1");
+                assert_eq!(reply.status, 200, "{}", reply.text());
+                let value = reply.json()[1].as_str().unwrap().to_owned();
+                assert!(packages.iter().any(|(_, y)| *y == value), "{value}");
+                calls += 1;
+            }
+            calls
+        });
+        let publishers: Vec<_> = packages
+            .iter()
+            .map(|(package, _)| {
+                let group = &group;
+                scope.spawn(move || {
+                    let body = json!({"ModelPackageId": package, "WebServiceType": "Production"});
+                    let mut published = 0;
+                    for _ in 0..4 {
+                        let reply = group.send("POST", "/webservices", &body);
+                        match reply.status {
+                            200 => published += 1,
+                            // Somebody else had his turn.
+                            409 => {}
+                            other => panic!("{other}: {}", reply.text()),
+                        }
+                    }
+                    published
+                })
+            })
+            .collect();
+        let published: usize = publishers.into_iter().map(|p| p.join().unwrap()).sum();
+        done.store(true, std::sync::atomic::Ordering::SeqCst);
+        assert!(calls.join().unwrap() > 0);
+        published
+    });
+    assert!(published > 0);
+    // What the group says is what answers.
+    let shown = group.shown();
+    let now = shown["ProductionWebService"]["ModelPackageId"]
+        .as_str()
+        .unwrap();
+    let (_, expected) = packages.iter().find(|(id, _)| id == now).unwrap();
+    assert_eq!(group.test(&service, "1").json(), json!(["1", expected]));
+    let deployed: Vec<&str> = shown["ModelPackages"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|p| p["StatusCode"] == "DeployedToProduction")
+        .map(|p| p["Id"].as_str().unwrap())
+        .collect();
+    assert_eq!(deployed, [now]);
+}
