@@ -244,3 +244,57 @@ fn tls_with_a_certificate_of_our_own() {
         0o600
     );
 }
+
+#[test]
+fn endpoints_are_made_listed_and_deleted() {
+    let server = Server::start();
+    let service = server.deploy_linear("linear");
+    let made = client(
+        &server,
+        &[
+            "endpoints",
+            "create",
+            "linear",
+            "one",
+            "--throttle",
+            "low",
+            "--json",
+        ],
+    );
+    let made: Value = serde_json::from_str(&done(&made)).unwrap();
+    assert_eq!(
+        (&made["Name"], &made["MaxConcurrentCalls"]),
+        (&json!("one"), &json!(4))
+    );
+    assert_eq!(made["WebServiceId"], json!(service.service));
+    let text = done(&client(
+        &server,
+        &[
+            "endpoints",
+            "create",
+            "linear",
+            "two",
+            "--calls",
+            "50",
+            "--description",
+            "d",
+        ],
+    ));
+    assert!(
+        text.contains("calls      50") && text.contains("primary    "),
+        "{text}"
+    );
+    let refused = client(&server, &["endpoints", "create", "linear", "Three"]);
+    assert!(!refused.status.success());
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("BadParameterValue"));
+    done(&client(&server, &["endpoints", "delete", "linear", "one"]));
+    let text = done(&client(&server, &["endpoints", "list", "linear"]));
+    let names: Vec<_> = text
+        .lines()
+        .skip(1)
+        .filter_map(|l| l.split(' ').next())
+        .collect();
+    assert_eq!(names, ["default", "two"], "{text}");
+    let refused = client(&server, &["endpoints", "delete", "linear", "default"]);
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("UnauthorizedRequest"));
+}

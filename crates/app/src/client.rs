@@ -12,6 +12,7 @@ use ureq::http::{Method, Request, Response};
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
 use ureq::{Agent, Body, SendBody};
 use wire::arm_2017_01_01::{WebService, WebServiceKeys};
+use wire::classic::{Endpoint, EndpointRequest};
 use wire::umpire_v1::{
     AuditList, BlobStored, ConfigurationChange, ContainerList, LimitList, LogList, NodeList,
     NodeView, RevisionList, RollbackRequest, RotateRequest, RotateTokenRequest, SecretsRotated,
@@ -232,6 +233,39 @@ impl Client {
     pub(crate) fn rotate(&self, name: &str, key: WhichKey) -> Result<WebServiceKeys, Failure> {
         let body = value(&RotateRequest { key })?;
         self.call(Method::POST, &service_path(name, "/keys"), Some(&body))
+    }
+
+    /// The endpoints of a service, which is given by its name or id.
+    pub(crate) fn endpoints(&self, service: &str) -> Result<Vec<Endpoint>, Failure> {
+        let path = self.endpoints_path(service, None)?;
+        self.call(Method::GET, &path, None)
+    }
+
+    /// Makes an endpoint, or changes it; answered when it is ready.
+    pub(crate) fn put_endpoint(
+        &self,
+        service: &str,
+        endpoint: &str,
+        request: &EndpointRequest,
+    ) -> Result<Endpoint, Failure> {
+        let path = self.endpoints_path(service, Some(endpoint))?;
+        self.call(Method::PUT, &path, Some(&value(request)?))
+    }
+
+    /// Deletes an endpoint.
+    pub(crate) fn delete_endpoint(&self, service: &str, endpoint: &str) -> Result<(), Failure> {
+        let path = self.endpoints_path(service, Some(endpoint))?;
+        self.send(Method::DELETE, &path, None).map(drop)
+    }
+
+    /// The classic API's path of a service's endpoints, or of one.
+    fn endpoints_path(&self, service: &str, endpoint: Option<&str>) -> Result<String, Failure> {
+        let service = self.service(service)?;
+        let endpoint = endpoint.map_or_else(String::new, |name| format!("/{}", encoded(name)));
+        Ok(format!(
+            "/workspaces/{}/webservices/{}/endpoints{endpoint}",
+            service.workspace_id, service.service_id
+        ))
     }
 
     /// Deletes a service.

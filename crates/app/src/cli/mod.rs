@@ -6,6 +6,7 @@ mod completions;
 mod config;
 mod delete;
 mod deploy;
+mod endpoints;
 mod errors;
 mod export;
 mod keys;
@@ -97,6 +98,8 @@ enum Command {
     Services(services::Services),
     /// Show a service's keys, or make one anew
     Keys(keys::Keys),
+    /// List, make and delete the endpoints of a service
+    Endpoints(endpoints::Endpoints),
     /// Delete a service
     Delete(delete::Delete),
     /// Let an earlier revision answer calls again
@@ -160,6 +163,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Score(command) => command.run(common),
         Command::Services(command) => command.run(common),
         Command::Keys(command) => command.run(common),
+        Command::Endpoints(command) => command.run(common),
         Command::Delete(command) => command.run(common),
         Command::Rollback(command) => command.run(common),
         Command::Logs(command) => command.run(common),
