@@ -368,6 +368,7 @@ const OPEN: &[&str] = &[
     "GET /umpire/v1/openapi",
     "GET /umpire/v1/openapi/{document}",
     "DELETE /workspaces/{workspace}/webservices",
+    "PUT /workspaces/{workspace}/webservices",
 ];
 /// The parts of the operators' API that are open to everybody within his role and scope; all else
 /// there is the administrators'.
