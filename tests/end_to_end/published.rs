@@ -159,3 +159,33 @@ fn commitment_plans() {
         )
         .drive(&server);
 }
+
+fn web_services(document: &str) {
+    let Some(published) = Published::find(document) else {
+        return;
+    };
+    let server = Server::start();
+    let model = server.upload(&onnx::linear(&[2.0], 1.0));
+    let definition = packages::regression(&model, &["x"]);
+    server.deploy("linear", &definition);
+    let patch = json!({
+        "location": definition["location"],
+        "properties": {"packageType": "Graph", "realtimeConfiguration": {"maxConcurrentCalls": 30}}
+    });
+    published
+        .names("webServiceName", &["linear", "second"])
+        .names("region", &["westeurope"])
+        .body("WebServices_CreateOrUpdate", &definition)
+        .body("WebServices_Patch", &patch)
+        .drive(&server);
+}
+
+#[test]
+fn web_services_of_2016() {
+    web_services("preview/2016-05-01-preview/webservices.json");
+}
+
+#[test]
+fn web_services_of_2017() {
+    web_services("stable/2017-01-01/webservices.json");
+}

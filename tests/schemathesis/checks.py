@@ -88,7 +88,6 @@ def umpire_reply(ctx, response, case):
             raise AssertionError(f"{problem}: {status} {response.text[:500]}")
         if "default" in raw["responses"]:
             case.operation.validate_response(response)
+    # Where a document is silent about a body the old service sometimes had one.
     elif "schema" in documented:
         case.operation.validate_response(response)
-    elif response.content:
-        raise AssertionError(f"a body where none is documented: {response.text[:500]}")

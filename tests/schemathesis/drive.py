@@ -4,7 +4,8 @@
                     [--body OPERATION=FILE]... [--examples N] [--seed S]
 
 The document stays as it was published but for what is narrowed here, so that calls meet resources
-that exist: its version, the names in its paths, and the SKUs. schemathesis makes the calls: those of
+that exist: its version, the names in its paths, and the SKUs; and for what is meant by an object of
+which nothing is said, which is any value. schemathesis makes the calls: those of
 `--body`, the edges of each parameter (wrong ones as well), random ones, and chains of them; DELETE
 comes last, so that the others find something. At the end each operation must have given a status
 that the document names.
@@ -37,8 +38,19 @@ def parameters(document):
         yield from (p for p in holder.get("parameters", []) if "$ref" not in p)
 
 
+def widen(part):
+    """Takes a bare `{"type": "object"}` for what its writers meant by it: any value."""
+    for holder in part.values() if isinstance(part, dict) else part:
+        if isinstance(holder, (dict, list)):
+            widen(holder)
+            if isinstance(holder, dict) and not set(holder) - {"type", "description"}:
+                if holder.get("type") == "object":
+                    del holder["type"]
+
+
 def narrow(document, names, bodies):
     """Names that are there, in more than one spelling, and one that is not."""
+    widen(document.get("definitions", {}))
     known = {
         "subscriptionId": [SUBSCRIPTION, SUBSCRIPTION.replace("-", "")],
         "resourceGroupName": ["default", "Default"],

@@ -17,7 +17,9 @@ use crate::groups;
 use crate::in_progress::Turn;
 use crate::json::Body;
 use crate::view::ServiceView;
-use crate::{Inner, Manager, Throttles, definition, diagnostics, names, payload, secrets, source};
+use crate::{
+    Inner, Manager, Throttles, definition, diagnostics, names, payload, secrets, shapes, source,
+};
 
 /// What a deploy came to.
 #[derive(Debug, Clone)]
@@ -176,6 +178,7 @@ impl Inner {
             return Err(conflict("the service is read-only"));
         }
         let mut body = body(before.as_deref())?;
+        body.settle();
         if let Some(before) = &before {
             let revision = self.store.ledger.revision_blocking(before.revision)?;
             let secrets = self.store.ledger.secrets_blocking(before.revision)?;
@@ -203,6 +206,9 @@ impl Inner {
     pub(crate) fn check(&self, order: &Order) -> Result<Checked, Fault> {
         let package = Package::from_json(&order.body.resource)?;
         Plan::validate(&package, &self.registry)?;
+        if let Some(properties) = order.body.properties() {
+            shapes::check(properties)?;
+        }
         let located = self.resources(&package, &order.known)?;
         let keys = given_keys(&package)?;
         let max_concurrent_calls = self.options.load().throttles.of(&package)?;

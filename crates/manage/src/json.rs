@@ -123,6 +123,15 @@ impl Body {
         })
     }
 
+    /// Puts what can be meant in one way only into the form of the Resource Manager's document.
+    pub(crate) fn settle(&mut self) {
+        if let Some(top) = self.resource.as_object_mut()
+            && let Some(properties) = object_mut(top, "properties")
+        {
+            crate::shapes::settle(properties);
+        }
+    }
+
     /// `properties`, which [`Body::parse`] has seen to be an object.
     pub(crate) fn properties(&self) -> Option<&Map<String, Value>> {
         object(self.resource.as_object()?, "properties")

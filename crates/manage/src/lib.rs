@@ -29,6 +29,7 @@ mod reference;
 mod resource;
 mod resources;
 mod secrets;
+mod shapes;
 mod sign_in;
 mod source;
 mod tokens;

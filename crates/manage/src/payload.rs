@@ -110,6 +110,7 @@ pub(crate) async fn fetch(inner: &Arc<Inner>, order: &mut Order) -> Result<(), F
     {
         *old = properties.into();
     }
+    order.body.settle();
     Ok(())
 }
 

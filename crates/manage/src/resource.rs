@@ -125,9 +125,11 @@ impl Resource {
         properties
     }
 
-    /// `properties` as a call shows them that began an operation: nothing but how far it is.
+    /// `properties` as a call shows them that began an operation: how far it is, and what the
+    /// document requires.
     pub fn stub_properties(&self) -> Map<String, Value> {
         let mut properties = Map::new();
+        properties.insert("packageType".into(), json!("Graph"));
         properties.insert("payloadsInBlobStorage".into(), json!(false));
         properties.insert("provisioningState".into(), json!(self.state.name()));
         properties

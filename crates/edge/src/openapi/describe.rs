@@ -95,7 +95,6 @@ static DESCRIBED: &[Line] = &[
     (Action::ListPlanSkus, "List the SKUs of plans", "", &[(200, "SkuList")], &[]),
     (Action::GetClassicService, "Read a web service", "", &[(200, "ClassicService")], &[]),
     (Action::ListClassicServices, "List the web services of a workspace", "", &[(200, "[ClassicService]")], &[]),
-    (Action::PublishCode, "Publish code under an id that the client has chosen", "CodePublication", &[(200, "ClassicService"), (201, "ClassicService")], &[]),
     (Action::DeleteClassicService, "Delete a web service with its endpoints", "", &[(204, "")], &[]),
     (Action::ListEndpoints, "List the endpoints of a web service", "", &[(200, "[ClassicEndpoint]")], &[]),
     (Action::GetEndpoint, "Read an endpoint", "", &[(200, "ClassicEndpoint")], &[]),
@@ -156,6 +155,9 @@ static DESCRIBED: &[Line] = &[
     (Action::CreateToken, "Make a management token; no other answer shows it", "TokenRequest", &[(201, "TokenMade")], &[]),
     (Action::RevokeToken, "Revoke a management token, by its name or id", "", &[(204, "")], &[]),
     (Action::ReadAudit, "Read the newest lines of the audit trail", "", &[(200, "AuditList")], &[("limit", "How many lines."), ("before", "The number of the line before which to read on.")]),
+    (Action::MakeBackup, "Make a backup of the whole state", "", &[(200, "bytes")], &[]),
+    (Action::ExportService, "Export a service with its blobs as one file", "", &[(200, "bytes")], &[]),
+    (Action::PublishCode, "Publish code as a web service", "object", &[(200, "ClassicService"), (201, "ClassicService")], &[]),
     (Action::ListOpenApi, "List the OpenAPI documents", "", &[(200, "DocumentList")], &[]),
     (Action::GetOpenApi, "Read an OpenAPI document", "", &[(200, "object")], &[]),
 ];
