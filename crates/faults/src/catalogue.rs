@@ -471,18 +471,22 @@ catalogue! {
     /// What to do: Send `Authorization: Bearer` with a key or token that belongs to exactly this
     /// resource. Do not retry with the same credentials.
     Unauthorized = 401, No, "The request is not authorized to use this resource.", {
-        /// What happened: An operator's (admin) call came without valid admin credentials.
+        /// What happened: A call of the operators' API came without credentials that are valid for
+        /// it: none, unknown ones, expired or revoked ones, or those of a token whose role or scope
+        /// does not reach so far.
         ///
         /// What to do: On the server's own machine, run the command with `--data` pointing at its
-        /// data directory, where the operator's token is kept. From elsewhere give the token by
-        /// `--token` or `UMPIRE_TOKEN`.
+        /// data directory, where the operator's token is kept. From elsewhere give a token by
+        /// `--token` or `UMPIRE_TOKEN`; `umpire token list` shows the operator what each is good for.
         AdminRequestUnauthorized = admin_request_unauthorized(), "Not authorized.";
-        /// What happened: A management call came without a valid token for that subscription or
-        /// workspace.
+        /// What happened: A management call came without a token that is valid for what it names: none,
+        /// an unknown, expired or revoked one, or one whose role or scope does not reach so far.
+        /// Whether there is anything of that name is not said.
         ///
-        /// What to do: Give a token of that subscription or workspace as `Authorization: Bearer
-        /// TOKEN` (in the CLI `--token` or `UMPIRE_TOKEN`). A scoring key does not serve here,
-        /// except where an endpoint's own resources are updated.
+        /// What to do: Give a token of that subscription, workspace or service as
+        /// `Authorization: Bearer TOKEN` (in the CLI `--token` or `UMPIRE_TOKEN`); `umpire token list`
+        /// shows the operator what each is good for. A scoring key does not serve here, except where
+        /// an endpoint's own resources are updated.
         ManagementRequestUnauthorized = management_request_unauthorized(), "Not authorized.";
         /// What happened: A scoring or job call came without one of the service's two keys: none at
         /// all, a wrong one, or one of another endpoint.
@@ -586,9 +590,9 @@ catalogue! {
         /// What happened: The store of admin credentials could not be read, so it could not be
         /// decided who is calling. The call was refused: authentication fails closed, never open.
         ///
-        /// What to do: The operator checks that the data directory and its `secrets` folder are
-        /// readable by the user that the server runs as, and that the ledger opens; the log names
-        /// the file. The caller can retry afterwards with the same token.
+        /// What to do: The operator puts the file `secrets/operator.token` of the data directory back,
+        /// or a new one in its place, readable by the user that the server runs as; the log says what
+        /// is wrong with it. The caller can retry afterwards.
         AdminAuthenticationFailed = admin_authentication_failed(),
             "Admin credentials could not be checked.";
         /// What happened: A container was asked for a revision or an operation that it does not
