@@ -5,7 +5,7 @@ use std::net::TcpListener;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use faults::internal_error;
+use faults::{internal_error, web_service_package_internal_error};
 use serde_json::json;
 
 use crate::support::{Server, Service, Setup, assert_fault, onnx, packages};
@@ -92,5 +92,48 @@ pub fn invalid_web_service_resources() {
     // With the same definition deployed again it is whole.
     let model = server.upload(&onnx::linear(&[2.0], 1.0));
     server.deploy("linear", &packages::regression(&model, &["x"]));
+    assert_eq!(service.score_x(1.0).status, 200);
+}
+
+/// The operator's description of a module is at fault: the package that names it is not.
+pub fn module_error() {
+    const OWN: &str = "0123456789abcdef0123456789abcdef";
+    let mut server = Server::start();
+    let model = server.upload(&onnx::linear(&[2.0], 1.0));
+    let mut package = packages::regression(&model, &["x"]);
+    package["properties"]["assets"]["asset1"] = packages::module("My scorer", OWN);
+    let unknown = server.put("own", &package);
+    assert_eq!(unknown.header("x-ms-error-code"), Some("RuntimesError"));
+    let folder = server.data().join("modules.d");
+    std::fs::create_dir(&folder).expect("a folder");
+    for (description, problem) in [
+        (
+            r#"{"module": "Score Mode"}"#,
+            "no built-in module is called \"Score Mode\"",
+        ),
+        (r#"{"names": []}"#, "it has no text \"module\""),
+    ] {
+        server.end(libc::SIGTERM);
+        std::fs::write(folder.join(format!("{OWN}.json")), description).expect("a description");
+        server.start_again();
+        let text = format!("the description of the module {OWN} is at fault: {problem}");
+        let fault = web_service_package_internal_error::module_error(text).at("assets/asset1");
+        assert_fault(&server.put("own", &package), fault);
+    }
+    // Corrected, the same package works, in the containers too and after a restart.
+    server.end(libc::SIGTERM);
+    std::fs::write(
+        folder.join(format!("{OWN}.json")),
+        r#"{"module": "Score Model"}"#,
+    )
+    .expect("a description");
+    server.start_again();
+    let service = server.deploy("own", &package);
+    assert_eq!(service.score_x(1.0).status, 200);
+    server.restart();
+    let service = Service {
+        address: server.address,
+        ..service
+    };
     assert_eq!(service.score_x(1.0).status, 200);
 }

@@ -28,6 +28,7 @@ pub(crate) struct Parts {
     pub(crate) manager: manage::Manager,
     /// What was fetched.
     pub(crate) cache: Option<Arc<outbound::Cache>>,
+    pub(crate) modules: Arc<manage::ModuleIds>,
     /// The log.
     pub(crate) telemetry: Telemetry,
     /// Sizes, times and certificates.
@@ -167,7 +168,12 @@ impl Live {
             false => None,
         };
         let outbound = options::outbound(settings)?;
-        let rules = options::manage_options(settings, outbound, parts.cache.clone())?;
+        let rules = options::manage_options(
+            settings,
+            outbound,
+            parts.cache.clone(),
+            parts.modules.clone(),
+        )?;
         parts.host.set_options(&options::host_options(settings))?;
         parts
             .scorer

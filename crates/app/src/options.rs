@@ -80,6 +80,7 @@ pub(crate) fn manage_options(
     settings: &Settings,
     outbound: outbound::Outbound,
     cache: Option<Arc<outbound::Cache>>,
+    modules: Arc<manage::ModuleIds>,
 ) -> Result<manage::Options, Fault> {
     let throttles = manage::Throttles {
         most: u32::try_from(settings.limit_max_concurrent_calls).unwrap_or(u32::MAX),
@@ -91,6 +92,7 @@ pub(crate) fn manage_options(
         blob_limit: settings.limit_blob.0,
         outbound,
         cache,
+        modules,
         identity: identity(settings)?.map(Arc::new),
     })
 }

@@ -144,7 +144,12 @@ impl Server {
         let outbound = options::outbound(settings).map_err(|fault| refused(&telemetry, fault))?;
         let cache = options::cache(settings).map_err(|fault| refused(&telemetry, fault))?;
         let cache = Some(Arc::new(cache));
-        let source = Arc::new(manage::StoredRevisions::new(store.clone(), pool));
+        let registry = Arc::new(modules::registry());
+        let folder = settings.modules_dir.clone();
+        let folder = folder.unwrap_or_else(|| settings.data.join("modules.d"));
+        let own_modules = Arc::new(manage::ModuleIds::read(&folder, &registry));
+        let source = manage::StoredRevisions::new(store.clone(), pool);
+        let source = Arc::new(source.with_modules(own_modules.clone()));
         let host = Host::start(options::host_options(settings), source, telemetry.clone())
             .map_err(|fault| refused(&telemetry, fault))?;
         for entry in store.ledger.directory().endpoints() {
@@ -156,12 +161,15 @@ impl Server {
             telemetry.clone(),
             &options::scoring_options(settings),
         ));
-        let rules = options::manage_options(settings, outbound, cache.clone())
-            .map_err(|fault| refused(&telemetry, fault))?;
+        let rules = {
+            let (cache, own_modules) = (cache.clone(), own_modules.clone());
+            options::manage_options(settings, outbound, cache, own_modules)
+                .map_err(|fault| refused(&telemetry, fault))?
+        };
         let manager = manage::Manager::new(
             store.clone(),
             host.clone(),
-            Arc::new(modules::registry()),
+            registry,
             telemetry.clone(),
             rules,
         );
@@ -204,6 +212,7 @@ impl Server {
                 telemetry: telemetry.clone(),
                 edge: edge.clone(),
                 cache,
+                modules: own_modules,
             },
         ));
         let weak: Weak<Live> = Arc::downgrade(&live);

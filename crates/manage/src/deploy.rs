@@ -204,7 +204,8 @@ impl Inner {
     /// Everything that can be said about a definition without fetching or running anything. May
     /// wait for the disk.
     pub(crate) fn check(&self, order: &Order) -> Result<Checked, Fault> {
-        let package = Package::from_json(&order.body.resource)?;
+        let mut package = Package::from_json(&order.body.resource)?;
+        self.options.load().modules.resolve(&mut package)?;
         Plan::validate(&package, &self.registry)?;
         if let Some(properties) = order.body.properties() {
             shapes::check(properties)?;
@@ -400,6 +401,7 @@ impl Inner {
             definition.clone(),
             &resources,
             self.options.load().pool,
+            &self.options.load().modules,
         )?;
         let write = ServiceWrite {
             service: order.ids.service,

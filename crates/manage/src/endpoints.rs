@@ -293,6 +293,7 @@ impl Manager {
                     revision.definition,
                     &revision.resources,
                     options.pool,
+                    &options.modules,
                 )?;
                 let prepared = inner.host.prepare(endpoint.0, &label, files).await?;
                 let entry = inner.store.ledger.create_endpoint(new, &actor).await?;

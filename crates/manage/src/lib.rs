@@ -19,6 +19,7 @@ mod in_progress;
 mod json;
 mod location;
 mod members;
+mod module_ids;
 mod names;
 mod nodes;
 mod operations;
@@ -60,6 +61,7 @@ pub use deploy::Deployed;
 pub use endpoints::{EndpointChange, EndpointView};
 pub use groups::{GroupPath, GroupView, ModuleView, PackageView, PublishedView, status_name};
 pub use identity::{Grant, IdentityProvider};
+pub use module_ids::ModuleIds;
 pub use nodes::{ContainerView, NodeState, NodeView};
 pub use operations::{Accepted, OperationView};
 pub use plans::{
@@ -90,6 +92,8 @@ pub struct Options {
     pub outbound: Outbound,
     /// What was fetched before.
     pub cache: Option<Arc<Cache>>,
+    /// The operator's own ids of built-in modules.
+    pub modules: Arc<ModuleIds>,
     /// Whose tokens sign in beside our own.
     pub identity: Option<Arc<IdentityProvider>>,
 }
@@ -102,6 +106,7 @@ impl Default for Options {
             blob_limit: 4 << 30,
             outbound: Outbound::closed(),
             cache: None,
+            modules: Arc::default(),
             identity: None,
         }
     }
@@ -561,6 +566,7 @@ impl Inner {
             revision.definition.clone(),
             &revision.resources,
             self.options.load().pool,
+            &self.options.load().modules,
         )?;
         let label = entry.label();
         let prepared = self.host.prepare(entry.endpoint.0, &label, files).await?;

@@ -445,6 +445,7 @@ impl Inner {
             with.definition,
             &with.resources,
             pool,
+            &self.options.load().modules,
         )?;
         let (endpoint, label) = (entry.endpoint, entry.label());
         let prepared = self.host.prepare(endpoint.0, &label, files).await?;

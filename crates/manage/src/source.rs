@@ -7,16 +7,29 @@ use faults::Fault;
 use graph::Package;
 use store::{Id, Sha256, Store};
 
+use crate::module_ids::ModuleIds;
+
 /// Opens revisions from the store.
 pub struct StoredRevisions {
     store: Arc<Store>,
     limits: PoolLimits,
+    modules: Arc<ModuleIds>,
 }
 
 impl StoredRevisions {
     /// Revisions of this store; each service may take `limits` of the machine.
     pub fn new(store: Arc<Store>, limits: PoolLimits) -> StoredRevisions {
-        StoredRevisions { store, limits }
+        StoredRevisions {
+            store,
+            limits,
+            modules: Arc::default(),
+        }
+    }
+
+    /// With the operator's own ids of modules.
+    #[must_use]
+    pub fn with_modules(self, modules: Arc<ModuleIds>) -> StoredRevisions {
+        StoredRevisions { modules, ..self }
     }
 }
 
@@ -26,7 +39,8 @@ impl RevisionSource for StoredRevisions {
     /// `InternalError.WebServicePackageInvalid` or `InternalError.PortDataTypeNotSupported` when
     /// the stored package no longer reads; `InternalError.InvalidWebServiceResources` when the
     /// stored list of resources is not what the package asks for;
-    /// `InternalError.ModelPackageInvalid` for a blob that is gone; `InternalError.UnknownError`
+    /// `InternalError.ModelPackageInvalid` for a blob that is gone;
+    /// `WebServicePackageInternalError.ModuleError`; `InternalError.UnknownError`
     /// when the ledger fails.
     fn open(&self, _endpoint: [u8; 16], revision: [u8; 16]) -> Result<RevisionFiles, Fault> {
         let revision = self.store.ledger.revision_blocking(Id(revision))?;
@@ -41,6 +55,7 @@ impl RevisionSource for StoredRevisions {
             revision.definition,
             &revision.resources,
             self.limits,
+            &self.modules,
         )
     }
 }
@@ -61,13 +76,14 @@ fn check_resources(package: &Package, stored: &[(String, Sha256)]) -> Result<(),
     Ok(())
 }
 
-/// A revision with its blobs opened.
+/// A revision with its blobs opened, its definition as containers understand it.
 pub(crate) fn files(
     store: &Store,
     revision: Id,
     definition: String,
     resources: &[(String, Sha256)],
     limits: PoolLimits,
+    modules: &ModuleIds,
 ) -> Result<RevisionFiles, Fault> {
     let resources = resources
         .iter()
@@ -75,7 +91,7 @@ pub(crate) fn files(
         .collect::<Result<_, Fault>>()?;
     Ok(RevisionFiles {
         revision: revision.0,
-        package: definition.into_bytes(),
+        package: modules.resolved(definition)?.into_bytes(),
         resources,
         limits,
     })

@@ -36,12 +36,13 @@ pub(crate) fn private_folder(path: &Path) -> io::Result<()> {
 }
 
 /// What the program puts into its data directory, beside the ledger's files.
-const OWN_NAMES: [&str; 8] = [
+const OWN_NAMES: [&str; 9] = [
     "lock",
     "node.id",
     "secrets",
     "blobs",
     "cache",
+    "modules.d",
     "server.url",
     "tls",
     "sample",

@@ -250,6 +250,9 @@ settings! {
     "outbound.max_size" cluster => outbound_max_size: Size = Size(1 << 30);
     /// Authorities that are trusted beside the public ones when fetching, a PEM file.
     "outbound.ca" reload => outbound_ca: Option<PathBuf> = None;
+    /// Descriptions of the operator's own module ids, a JSON file for each; without one,
+    /// `modules.d` in the data directory.
+    "modules.dir" => modules_dir: Option<PathBuf> = None;
     /// Where fetched resources are kept for the next deploy; without one, `cache` in the data
     /// directory.
     "cache.dir" => cache_dir: Option<PathBuf> = None;
