@@ -80,7 +80,14 @@ fn the_published_python_client_works() {
     let output = run(
         &python,
         "published_client.py",
-        &[&location, &service.primary],
+        &[
+            &location,
+            &service.primary,
+            &format!("http://{}", server.address),
+            &service.workspace,
+            &service.service,
+            &server.token(),
+        ],
     );
     assert!(
         output.status.success(),
