@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use crate::support::storage::{SIGNATURE, Storage};
-use crate::support::studio::{Group, one};
-use crate::support::{Request, Server, Setup, onnx, packages, sha256};
+use crate::support::studio::{Group, id_of, one};
+use crate::support::{Request, SUBSCRIPTION, Server, Setup, onnx, packages, sha256};
 
 /// Where a service says that it scores, as a path.
 fn path_of<'v>(service: &'v Value, member: &str) -> &'v str {
@@ -472,4 +472,60 @@ fn publications_at_the_same_time_are_whole_and_no_call_fails() {
         .map(|p| p["Id"].as_str().unwrap())
         .collect();
     assert_eq!(deployed, [now]);
+}
+
+#[test]
+fn a_workspaces_own_token_publishes_there_and_nowhere_else() {
+    let server = Server::start();
+    let theirs = server.group("theirs");
+    let workspace = server.create_workspace("ours");
+    let keys = format!(
+        "/subscriptions/{SUBSCRIPTION}/resourceGroups/default/providers/Microsoft.MachineLearning/workspaces/ours/listWorkspaceKeys?api-version=2019-10-01"
+    );
+    let keys = Request::new("POST", &keys)
+        .bearer(&server.token())
+        .send(server.address);
+    assert_eq!(keys.status, 200, "{}", keys.text());
+    let token = keys.json()["primaryToken"].as_str().unwrap().to_owned();
+    let send = |method: &str, path: &str, body: &Value| {
+        Request::new(method, path)
+            .header("x-ms-metaanalytics-authorizationtoken", &token)
+            .json(body)
+            .send(server.address)
+    };
+    let groups = format!("/api/workspaces/{workspace}/webservicegroups");
+    let group = id_of(&send("POST", &groups, &json!({"Name": "ours"})));
+    let model = server.upload(&onnx::linear(&[2.0], 1.0));
+    let package = packages::model_package(&model, &["x"]);
+    let package = id_of(&send(
+        "POST",
+        &format!("{groups}/{group}/modelpackages"),
+        &package,
+    ));
+    let publish = json!({"ModelPackageId": package, "WebServiceType": "Production"});
+    let services = format!("{groups}/{group}/webservices");
+    let service = id_of(&send("POST", &services, &publish));
+    let scored = send("POST", &format!("{services}/{service}/score"), &one("1"));
+    assert_eq!(scored.json(), json!(["1", "3"]));
+    let read = send("GET", &format!("{services}/{service}"), &Value::Null);
+    let location = read.json()["Location"].as_str().unwrap().to_owned();
+    assert!(location.contains(&workspace), "{location}");
+
+    let elsewhere = theirs.path("/webservices");
+    for (method, path) in [
+        ("GET", theirs.path("")),
+        ("POST", elsewhere),
+        ("DELETE", theirs.path("")),
+        (
+            "GET",
+            format!("/api/workspaces/{}/webservicegroups", theirs.workspace),
+        ),
+    ] {
+        let reply = send(method, &path, &publish);
+        assert_eq!(reply.status, 401, "{method} {path}: {}", reply.text());
+    }
+    assert_eq!(
+        send("DELETE", &format!("{groups}/{group}"), &Value::Null).status,
+        204
+    );
 }
