@@ -1,7 +1,7 @@
 //! Audit lines of changes that are no write to the ledger: those that failed, written after the
 //! reply and within bounds, and those that were made elsewhere.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use faults::Fault;
 use jiff::Timestamp;
@@ -35,6 +35,36 @@ pub(crate) struct Failures(Mutex<Waiting>);
 struct Waiting {
     lines: Vec<(Timestamp, FailedChange)>,
     left_out: u64,
+    /// Whether a write has been asked for that will take the lines.
+    asked: bool,
+}
+
+/// A write that was asked for. One that never came to take the lines, because the ledger failed
+/// before, leaves them to the next.
+struct Asked {
+    failures: Arc<Failures>,
+    taken: bool,
+}
+
+impl Asked {
+    fn take(&mut self) -> Waiting {
+        self.taken = true;
+        std::mem::take(&mut *self.failures.lock())
+    }
+}
+
+impl Drop for Asked {
+    fn drop(&mut self) {
+        if !self.taken {
+            self.failures.lock().asked = false;
+        }
+    }
+}
+
+impl Failures {
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Ledger {
@@ -58,28 +88,19 @@ impl Ledger {
     /// Puts a failed change on the audit trail. Neither waits nor fails: lines that come faster
     /// than the disk takes them are left out, and a line then says how many.
     pub fn audit_failure(&self, line: FailedChange) {
-        let mut waiting = self
-            .failures
-            .0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        if waiting.lines.len() >= WAITING {
-            waiting.left_out += 1;
-            return;
+        let mut waiting = self.failures.lock();
+        match waiting.lines.len() < WAITING {
+            true => waiting.lines.push((Timestamp::now(), line)),
+            false => waiting.left_out += 1,
         }
-        let first = waiting.lines.is_empty();
-        waiting.lines.push((Timestamp::now(), line));
-        drop(waiting);
         // Whoever comes first asks for the write, which takes all that have come by then.
-        if first {
-            let failures: Arc<Failures> = self.failures.clone();
-            self.write_later("audit lines", move |change| {
-                let taken = {
-                    let mut waiting = failures.0.lock().unwrap_or_else(PoisonError::into_inner);
-                    std::mem::take(&mut *waiting)
-                };
-                write(change, &taken)
-            });
+        if !std::mem::replace(&mut waiting.asked, true) {
+            drop(waiting);
+            let mut asked = Asked {
+                failures: self.failures.clone(),
+                taken: false,
+            };
+            self.write_later("audit lines", move |change| write(change, &asked.take()));
         }
     }
 }
