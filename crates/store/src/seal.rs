@@ -34,9 +34,9 @@ pub struct Sealer {
 #[derive(Clone)]
 struct Sealing {
     current: Arc<LessSafeKey>,
-    /// While the master key changes the one to come, then the one before it: what is read on one
-    /// side of the change may be opened on the other.
-    other: Option<Arc<LessSafeKey>>,
+    /// While the master key changes the one to come, and those before it, the newest first: what
+    /// is read on one side of a change may be opened on the other.
+    others: Vec<Arc<LessSafeKey>>,
 }
 
 /// What the ledger keeps of a key or a token instead of the key itself.
@@ -66,6 +66,20 @@ impl fmt::Debug for Sealer {
     }
 }
 
+/// How many keys are tried beside the current one: of changes that follow each other while one
+/// reader is held up.
+const OTHERS: usize = 8;
+
+impl Sealing {
+    /// Another current key, and one more beside it.
+    fn with(&self, current: Arc<LessSafeKey>, other: Arc<LessSafeKey>) -> Sealing {
+        let mut others = vec![other];
+        let before = self.others.iter().filter(|key| !Arc::ptr_eq(key, &current));
+        others.extend(before.take(OTHERS).cloned());
+        Sealing { current, others }
+    }
+}
+
 /// The first byte of every sealed value, so that another scheme can follow.
 const SCHEME: u8 = 1;
 
@@ -87,7 +101,7 @@ impl Sealer {
         Sealer {
             sealing: ArcSwap::from_pointee(Sealing {
                 current: Arc::new(LessSafeKey::new(sealing)),
-                other: None,
+                others: Vec::new(),
             }),
             digesting: ArcSwap::from_pointee(hmac::Key::new(hmac::HMAC_SHA256, &derived)),
             derived,
@@ -107,16 +121,16 @@ impl Sealer {
 
     /// Opens what is sealed under the key of `next` too from now on.
     pub(crate) fn expect(&self, next: &Sealer) {
-        let current = self.sealing.load().current.clone();
-        let other = Some(next.sealing.load().current.clone());
-        self.sealing.store(Arc::new(Sealing { current, other }));
+        let now = self.sealing.load();
+        let coming = next.sealing.load().current.clone();
+        self.sealing.store(Arc::new(now.with(now.current.clone(), coming)));
     }
 
     /// Seals under the key of `next` from now on; what was sealed before is opened still.
     pub(crate) fn switch(&self, next: &Sealer) {
-        let other = Some(self.sealing.load().current.clone());
+        let now = self.sealing.load();
         let current = next.sealing.load().current.clone();
-        self.sealing.store(Arc::new(Sealing { current, other }));
+        self.sealing.store(Arc::new(now.with(current, now.current.clone())));
     }
 
     /// Reads the master key from `path`: 64 hexadecimal digits (blanks around them are ignored)
@@ -218,7 +232,7 @@ impl Sealer {
             .ok()
         };
         open_under(&sealing.current)
-            .or_else(|| open_under(sealing.other.as_ref()?))
+            .or_else(|| sealing.others.iter().find_map(|key| open_under(key)))
             .ok_or_else(refused)
     }
 
