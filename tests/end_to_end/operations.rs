@@ -382,3 +382,83 @@ fn a_kill_in_the_middle_of_a_change_of_the_master_key_loses_nothing() {
     let shown = succeeds(&umpire(&server, &["keys", "linear"]));
     assert!(shown.contains(&service.secondary), "{shown}");
 }
+
+/// Blobs over the limit are refused by name, what is there goes on, and a little free disk is told.
+#[test]
+fn the_disk_has_a_limit_and_is_watched() {
+    let server = Setup::default()
+        .config("[limits]\ndisk_low = \"1024TiB\"")
+        .start();
+    let service = server.deploy_linear("linear");
+    server
+        .log
+        .wait_for(PATIENCE, |line| line.contains("little is free"))
+        .expect("the log warns");
+    assert_eq!(server.metric(&["disk_low "]), 1.0);
+    assert_eq!(
+        Request::new("GET", "/readyz").send(server.address).status,
+        200
+    );
+    assert!(server.metric(&["disk_free_bytes "]) > 0.0);
+    let limited = send(
+        &server,
+        "PUT",
+        "/umpire/v1/limits",
+        &json!({"limits.disk": "1KiB"}),
+    );
+    assert_eq!(limited.status, 200, "{}", limited.text());
+    let large = vec![7; 2000];
+    let upload = || {
+        Request::new(
+            "PUT",
+            &format!("/umpire/v1/blobs/{}", crate::support::sha256(&large)),
+        )
+        .bearer(&server.token())
+        .body(large.clone())
+        .send(server.address)
+    };
+    let full = faults::internal_error::failed_storing_web_service();
+    crate::support::assert_fault(&upload(), full);
+    assert_eq!(service.score_x(1.0).status, 200);
+    let model = server.upload(&crate::support::onnx::linear(&[3.0], 1.0));
+    server.deploy(
+        "linear",
+        &crate::support::packages::regression(&model, &["x"]),
+    );
+    let limited = send(
+        &server,
+        "PUT",
+        "/umpire/v1/limits",
+        &json!({"limits.disk": null}),
+    );
+    assert_eq!(limited.status, 200, "{}", limited.text());
+    assert_eq!(upload().status, 201);
+}
+
+/// Fewer revisions are kept when an operator says so, after a restart of those that are there too.
+#[test]
+fn fewer_revisions_are_kept_when_asked() {
+    let mut server = Server::start();
+    for _ in 0..4 {
+        server.deploy_linear("linear");
+    }
+    let kept = |server: &Server| {
+        get(server, "/umpire/v1/services/linear/revisions")["revisions"]
+            .as_array()
+            .expect("a list")
+            .len()
+    };
+    assert_eq!(kept(&server), 4);
+    let changed = send(
+        &server,
+        "PUT",
+        "/umpire/v1/limits",
+        &json!({"retention.revisions": 1}),
+    );
+    assert_eq!(changed.status, 200, "{}", changed.text());
+    server.restart();
+    crate::support::until("old revisions are gone", || kept(&server) == 2);
+    crate::support::until("they are counted", || {
+        server.metric(&["pruned_total", "revisions"]) == 2.0
+    });
+}

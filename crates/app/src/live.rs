@@ -112,6 +112,66 @@ impl Live {
         self.changing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Removes records and blobs that are no longer to be kept.
+    pub(crate) async fn prune(&self) {
+        let storage = self.parts.telemetry.storage();
+        match self.parts.store.ledger.prune().await {
+            Ok(pruned) => {
+                storage.pruned("revisions", pruned.revisions);
+                storage.pruned("audit", pruned.audit_lines);
+                storage.pruned("operations", pruned.operations);
+                storage.pruned("usage", pruned.usage);
+                if !pruned.is_empty() {
+                    tracing::info!(
+                        revisions = pruned.revisions,
+                        audit_lines = pruned.audit_lines,
+                        operations = pruned.operations,
+                        usage = pruned.usage,
+                        "old records were removed"
+                    );
+                }
+            }
+            Err(fault) => tracing::warn!(cause = fault.cause(), "old records could not be removed"),
+        }
+        match self.parts.manager.sweep().await {
+            Ok(swept) => {
+                storage.pruned("blobs", swept.blobs);
+                if swept.blobs > 0 {
+                    tracing::info!(
+                        blobs = swept.blobs,
+                        bytes = swept.bytes,
+                        "orphaned blobs were removed"
+                    );
+                }
+            }
+            Err(fault) => tracing::warn!(cause = fault.cause(), "blobs could not be swept"),
+        }
+    }
+
+    /// Counts what is stored and what is free, and warns when little is.
+    pub(crate) fn look_at_disk(&self) {
+        let effective = self.settings();
+        let settings = &effective.settings;
+        let storage = self.parts.telemetry.storage();
+        storage.blob_bytes.set(self.parts.store.blobs.used());
+        storage.blob_limit.set(settings.limit_disk.0);
+        storage.ledger_bytes.set(self.parts.store.ledger_bytes());
+        let Some(free) = options::free_bytes(&settings.data) else {
+            return;
+        };
+        storage.disk_free.set(free);
+        let low = free < settings.limit_disk_low.0;
+        let was_low = storage.disk_low.set(u64::from(low)) != 0;
+        if low && !was_low {
+            tracing::warn!(free, "little is free on the disk of the data directory");
+        } else if was_low && !low {
+            tracing::info!(
+                free,
+                "enough is free again on the disk of the data directory"
+            );
+        }
+    }
+
     /// Reads everything again, for a signal: the log alone tells what came of it.
     pub(crate) fn reload_and_tell(&self) {
         if let Err(fault) = self.reload() {
@@ -179,6 +239,8 @@ impl Live {
             .scorer
             .set_options(&options::scoring_options(settings));
         parts.manager.set_options(rules);
+        parts.store.set_retention(options::retention(settings));
+        parts.store.blobs.set_limit(settings.limit_disk.0);
         telemetry::set_level(options::level(settings));
         parts.telemetry.set_access_log(settings.log_access);
         // The most connections stay as they are; the number here is not looked at.

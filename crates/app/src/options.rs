@@ -43,6 +43,33 @@ pub(crate) fn pool_limits(settings: &Settings) -> containers::PoolLimits {
     }
 }
 
+/// How long records are kept.
+pub(crate) fn retention(settings: &Settings) -> store::Retention {
+    store::Retention {
+        revisions: settings.retention_revisions as u64,
+        audit_age: settings.retention_audit.0,
+        audit_lines: settings.retention_audit_lines as u64,
+        operations: settings.retention_operations.0,
+        usage: settings.retention_usage.0,
+    }
+}
+
+/// Bytes that are free on the disk of a path, for this user; none where the system does not say.
+pub(crate) fn free_bytes(path: &Path) -> Option<u64> {
+    use std::os::unix::ffi::OsStrExt as _;
+    let path = std::ffi::CString::new(path.as_os_str().as_bytes()).ok()?;
+    let mut about = std::mem::MaybeUninit::<libc::statvfs>::uninit();
+    // SAFETY: the path ends in a zero byte, and the call fills the whole of what it points to
+    // where it succeeds.
+    let about = unsafe {
+        if libc::statvfs(path.as_ptr(), about.as_mut_ptr()) != 0 {
+            return None;
+        }
+        about.assume_init()
+    };
+    Some(about.f_bavail.saturating_mul(about.f_frsize))
+}
+
 /// The client of every fetch.
 pub(crate) fn outbound(settings: &Settings) -> Result<outbound::Outbound, Fault> {
     outbound::Outbound::new(outbound::Options {

@@ -21,6 +21,8 @@ use crate::{options, term};
 
 /// How often blobs that nothing names are looked for.
 const SWEEP: Duration = Duration::from_secs(3600);
+/// How often the disk is looked at.
+const DISK: Duration = Duration::from_secs(15);
 /// How often what endpoints are used is written down: what a crash may lose of it.
 const USAGE: Duration = Duration::from_secs(60);
 /// How long the log may take to be written at the end.
@@ -41,21 +43,22 @@ pub(crate) struct Server {
     files: Files,
 }
 
-/// Removes blobs that nothing names, now and then; at the start the store has done it.
-async fn sweep(manager: manage::Manager) {
+/// Removes records that are older than they are to be kept and blobs that nothing names, at the
+/// start and now and then.
+async fn sweep(live: Arc<Live>) {
     loop {
+        live.prune().await;
         tokio::time::sleep(SWEEP).await;
-        match manager.sweep().await {
-            Ok(swept) if swept.blobs > 0 => {
-                tracing::info!(
-                    blobs = swept.blobs,
-                    bytes = swept.bytes,
-                    "orphaned blobs were removed"
-                );
-            }
-            Ok(_) => {}
-            Err(fault) => tracing::warn!(cause = fault.cause(), "blobs could not be swept"),
-        }
+    }
+}
+
+/// Looks at the disk, at the start and now and then.
+async fn watch_disk(live: Arc<Live>) {
+    loop {
+        let looking = live.clone();
+        // It is only about numbers: one look that fails is one number that is old.
+        let _ = tokio::task::spawn_blocking(move || looking.look_at_disk()).await;
+        tokio::time::sleep(DISK).await;
     }
 }
 
@@ -140,6 +143,8 @@ impl Server {
             live::Refusal::Fault(fault) => refused(&telemetry, fault),
         })?;
         let settings = &effective.settings;
+        store.set_retention(options::retention(settings));
+        store.blobs.set_limit(settings.limit_disk.0);
         let pool = options::pool_limits(settings);
         let outbound = options::outbound(settings).map_err(|fault| refused(&telemetry, fault))?;
         let cache = options::cache(settings).map_err(|fault| refused(&telemetry, fault))?;
@@ -267,7 +272,8 @@ impl Server {
             ended
         };
         let mut again = Signals::new()?;
-        let sweeping = tokio::spawn(sweep(self.manager.clone()));
+        let sweeping = tokio::spawn(sweep(self.live.clone()));
+        let watching = tokio::spawn(watch_disk(self.live.clone()));
         let reloading = tokio::spawn(reload(self.live.clone(), hang_up));
         let metering = tokio::spawn(write_usage(self.manager.clone()));
         let ended = tokio::select! {
@@ -280,6 +286,7 @@ impl Server {
         }
         sweeping.abort();
         reloading.abort();
+        watching.abort();
         metering.abort();
         if let Err(fault) = self.manager.write_usage().await {
             tracing::warn!(cause = fault.cause(), "the last usage is lost");

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -28,6 +28,15 @@ pub struct Blobs {
     names: Arc<Mutex<()>>,
     /// How many want that nothing is removed now.
     holds: Arc<AtomicUsize>,
+    room: Arc<Room>,
+}
+
+/// How many bytes of blobs there are and may be.
+#[derive(Debug, Default)]
+struct Room {
+    used: AtomicU64,
+    /// 0 for as many as the disk holds.
+    limit: AtomicU64,
 }
 
 /// While this lives no blob is swept.
@@ -106,6 +115,10 @@ impl Blobs {
             folder: folder.into(),
             names: Arc::default(),
             holds: Arc::default(),
+            room: Arc::new(Room {
+                used: AtomicU64::new(used_bytes(folder).map_err(refused)?),
+                limit: AtomicU64::new(0),
+            }),
         })
     }
 
@@ -118,9 +131,13 @@ impl Blobs {
         let path = self.path(sha256);
         let created = {
             let _held = self.hold_names();
-            let created = !path.exists();
+            let before = fs::metadata(&path).ok().map(|metadata| metadata.len());
+            let size = fs::metadata(temporary)?.len();
             fs::rename(temporary, &path)?;
-            created
+            self.room.used.fetch_add(size, Ordering::Relaxed);
+            let replaced = before.unwrap_or(0);
+            self.room.used.fetch_sub(replaced, Ordering::Relaxed);
+            before.is_none()
         };
         files::sync_folder(&self.folder)?;
         Ok(created)
@@ -135,6 +152,29 @@ impl Blobs {
         let _held = self.hold_names();
         self.holds.fetch_add(1, Ordering::Acquire);
         Hold(self.holds.clone())
+    }
+
+    /// Bytes of all blobs.
+    pub fn used(&self) -> u64 {
+        self.room.used.load(Ordering::Relaxed)
+    }
+
+    /// Lets there be so many bytes of blobs at most from now on, 0 for as many as the disk holds.
+    /// What is there stays.
+    pub fn set_limit(&self, bytes: u64) {
+        self.room.limit.store(bytes, Ordering::Relaxed);
+    }
+
+    /// Refuses to hold so many bytes more than there are.
+    fn check_room(&self, more: u64) -> Result<(), Fault> {
+        let (used, limit) = (self.used(), self.room.limit.load(Ordering::Relaxed));
+        if limit == 0 || more == 0 || used.saturating_add(more) <= limit {
+            return Ok(());
+        }
+        Err(faults::internal_error::failed_storing_web_service().because(format!(
+            "the blobs have {used} bytes and may have {limit} (limits.disk): remove services or \
+             revisions, or raise the limit"
+        )))
     }
 
     /// A path for a temporary file, which goes at the next start at the latest.
@@ -161,6 +201,7 @@ impl Blobs {
             blobs: self.clone(),
             sha256,
             limit,
+            replaces: self.size(&sha256)?.unwrap_or(0),
             received: 0,
             gathered: Vec::new(),
             sink: Some(Sink {
@@ -278,7 +319,13 @@ impl Blobs {
     /// # Errors
     /// `InternalError.DeleteWebServiceResourceFailed`.
     pub fn delete(&self, sha256: &Sha256) -> Result<(), Fault> {
+        let _held = self.hold_names();
+        let size = self.size(sha256).ok().flatten().unwrap_or(0);
         match fs::remove_file(self.path(sha256)) {
+            Ok(()) => {
+                self.room.used.fetch_sub(size, Ordering::Relaxed);
+                Ok(())
+            }
             Err(e) if e.kind() != io::ErrorKind::NotFound => {
                 Err(faults::internal_error::delete_web_service_resource_failed()
                     .caused_by(&e)
@@ -331,6 +378,7 @@ impl Blobs {
                 Ok(()) => {
                     swept.blobs += 1;
                     swept.bytes += metadata.len();
+                    self.room.used.fetch_sub(metadata.len(), Ordering::Relaxed);
                 }
                 Err(error) => {
                     tracing::warn!(blob = %sha256, %error, "an orphaned blob cannot be removed");
@@ -346,6 +394,8 @@ pub struct Upload {
     blobs: Blobs,
     sha256: Sha256,
     limit: u64,
+    /// Bytes of the blob of that name that is there.
+    replaces: u64,
     received: u64,
     gathered: Vec<u8>,
     /// Away while a write runs; gone for good when a write was cancelled or failed.
@@ -398,6 +448,8 @@ impl Upload {
                 )),
             );
         }
+        let more = self.received.saturating_sub(self.replaces);
+        self.blobs.check_room(more)?;
         self.gathered.extend_from_slice(chunk);
         if self.gathered.len() >= WRITE_SIZE {
             self.flush(false).await?;
@@ -495,8 +547,14 @@ impl Incoming {
     pub fn finish(self) -> io::Result<(Sha256, Stored)> {
         self.file.sync_all()?;
         let sha256 = Sha256::from_digest(&self.hash.finish());
-        let created = self.blobs.name(&self.temporary.0, &sha256)?;
         let size = self.size;
+        if !self.blobs.path(&sha256).exists()
+            && let Err(fault) = self.blobs.check_room(size)
+        {
+            let cause = fault.cause().unwrap_or_default().to_owned();
+            return Err(io::Error::new(io::ErrorKind::QuotaExceeded, cause));
+        }
+        let created = self.blobs.name(&self.temporary.0, &sha256)?;
         Ok((sha256, Stored { size, created }))
     }
 }
@@ -534,6 +592,19 @@ fn unusable(error: &io::Error, folder: &Path) -> Fault {
             "the folder of blobs {} cannot be used",
             folder.display()
         ))
+}
+
+/// Bytes of the blobs in a folder.
+fn used_bytes(folder: &Path) -> io::Result<u64> {
+    let mut used = 0;
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        if name.to_str().and_then(Sha256::parse).is_some() {
+            used += entry.metadata()?.len();
+        }
+    }
+    Ok(used)
 }
 
 fn unreadable(error: &io::Error, sha256: &Sha256) -> Fault {

@@ -17,6 +17,7 @@ use tokio::sync::{Semaphore, oneshot};
 use crate::directory::{Directory, Entry};
 use crate::failures::Failures;
 use crate::migrations::{MIGRATIONS, migrate};
+use crate::retention::Retention;
 use crate::{Id, Sealer, operations, rows, tokens, workspaces};
 
 /// The installation's state, durable.
@@ -30,6 +31,7 @@ pub struct Ledger {
     writer: Option<JoinHandle<()>>,
     readers: Arc<Readers>,
     directory: Arc<ArcSwap<Directory>>,
+    retention: Arc<ArcSwap<Retention>>,
     pub(crate) sealer: Arc<Sealer>,
     /// Audit lines that wait to be written.
     pub(crate) failures: Arc<Failures>,
@@ -72,6 +74,8 @@ impl Failure {
 pub(crate) struct Change<'a> {
     pub(crate) transaction: &'a Transaction<'a>,
     pub(crate) sealer: &'a Sealer,
+    /// How long records are kept.
+    pub(crate) retention: Retention,
     /// Services whose entries in the directory are read again before the commit.
     touched: Vec<Id>,
     workspaces_touched: bool,
@@ -126,10 +130,12 @@ impl Ledger {
             connection,
             sealer: sealer.clone(),
             directory: Arc::default(),
+            retention: Arc::default(),
         };
         writer.load(installation).map_err(unusable)?;
 
         let directory = writer.directory.clone();
+        let retention = writer.retention.clone();
         let file = writer.file.clone();
         let (jobs, queue) = mpsc::channel::<Job>();
         let writer = std::thread::Builder::new()
@@ -160,9 +166,15 @@ impl Ledger {
                 permits: Arc::new(Semaphore::new(READERS)),
             }),
             directory,
+            retention,
             sealer,
             failures: Arc::default(),
         })
+    }
+
+    /// Lets records be kept so long from now on.
+    pub(crate) fn set_retention(&self, retention: Retention) {
+        self.retention.store(Arc::new(retention));
     }
 
     /// Where the ledger's file stands.
@@ -400,6 +412,7 @@ struct Writer {
     connection: Connection,
     sealer: Arc<Sealer>,
     directory: Arc<ArcSwap<Directory>>,
+    retention: Arc<ArcSwap<Retention>>,
 }
 
 impl Writer {
@@ -451,6 +464,7 @@ impl Writer {
         let mut step = Change {
             transaction: &transaction,
             sealer: &self.sealer,
+            retention: **self.retention.load(),
             touched: Vec::new(),
             workspaces_touched: false,
             tokens_touched: false,

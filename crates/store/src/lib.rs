@@ -25,6 +25,7 @@ mod operations;
 mod operator;
 mod plans;
 mod restore;
+mod retention;
 mod revisions;
 mod rotation;
 mod rows;
@@ -64,9 +65,10 @@ pub use names::{NameKey, ResourceName, Subscription, folded};
 pub use operations::{Draft, Operation, OperationKind, OperationState};
 pub use plans::{ASSOCIATIONS, Association, Plan, PlanTerm, PlanWrite, plan_name};
 pub use restore::{RestoreOptions, Restored, restore};
+pub use retention::{Pruned, Retention};
 pub use revisions::{AuditLine, Revision, RevisionSummary};
 pub use seal::{KeyDigest, Sealer, base64, random_key, random_token};
-pub use services::{KEPT_REVISIONS, PatchWrite, ServiceWrite, WhichKey};
+pub use services::{PatchWrite, ServiceWrite, WhichKey};
 pub use tokens::{NewToken, TOKEN_PREFIX, Token};
 pub use usage::{Counter, Meter, PlanUsage, UsageLine, Used, day_of};
 pub use workspaces::{Sku, WorkspaceWrite};
@@ -236,6 +238,17 @@ impl Store {
     /// operator's token is taken as it was last read.
     pub fn key_known(&self, presented: &KeyDigest) -> bool {
         self.ledger.directory().key_known(presented) | self.operator.was(presented)
+    }
+
+    /// Bytes of the ledger's files.
+    pub fn ledger_bytes(&self) -> u64 {
+        let path = self.ledger.path();
+        let beside = |suffix: &str| {
+            let mut name = path.as_os_str().to_owned();
+            name.push(suffix);
+            std::fs::metadata(name).map_or(0, |metadata| metadata.len())
+        };
+        beside("") + beside("-wal")
     }
 
     /// Removes the blobs that no kept revision names and that are older than the grace. May wait

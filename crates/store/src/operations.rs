@@ -6,22 +6,21 @@
 //! operation that a crash has cut off has failed at the next start.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use faults::{Class, Fault};
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use crate::directory::Entry;
 use crate::ledger::{Change, Failure, Ledger};
 use crate::lists::Within;
 use crate::names::{NameKey, ResourceName};
+use crate::retention::since;
 use crate::rows::{damaged, id_at, time_at};
 use crate::seal::KeyDigest;
 use crate::services::{PatchWrite, ServiceWrite, audit, patch_service, put_service, subject_of};
 use crate::{Actor, Id};
-
-/// How long an operation that has ended can be asked about.
-const KEPT: SignedDuration = SignedDuration::from_hours(24);
 
 /// What an operation does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -138,7 +137,7 @@ impl Ledger {
         self.write(
             faults::internal_error::failed_storing_web_service,
             move |change| {
-                forget_old(change.transaction)?;
+                forget_old(change.transaction, change.retention.operations)?;
                 insert(change.transaction, &operation)?;
                 if let Some(draft) = &draft {
                     put_draft(change.transaction, draft)?;
@@ -188,7 +187,7 @@ impl Ledger {
         self.write(
             faults::internal_error::failed_storing_web_service,
             move |change| {
-                forget_old(change.transaction)?;
+                forget_old(change.transaction, change.retention.operations)?;
                 insert(change.transaction, &operation)?;
                 patch_service(change, write, &actor)?;
                 end(change.transaction, operation.id, None)
@@ -231,7 +230,7 @@ impl Ledger {
                 if services + drafts == 0 {
                     return Ok(false);
                 }
-                forget_old(connection)?;
+                forget_old(connection, change.retention.operations)?;
                 insert(connection, &operation)?;
                 end(connection, operation.id, None)?;
                 audit(change, &actor, "delete", &subject_of(operation.service))?;
@@ -257,7 +256,7 @@ impl Ledger {
             faults::internal_error::failed_storing_web_service,
             move |change| {
                 let connection = change.transaction;
-                forget_old(connection)?;
+                forget_old(connection, change.retention.operations)?;
                 insert(connection, &operation)?;
                 let now = Timestamp::now().as_microsecond();
                 connection
@@ -523,15 +522,16 @@ fn end(connection: &Connection, operation: Id, fault: Option<&Fault>) -> Result<
     Ok(())
 }
 
-/// Removes operations that ended long ago.
-fn forget_old(connection: &Connection) -> Result<(), Failure> {
-    let before = (Timestamp::now() - KEPT).as_microsecond();
+/// Removes operations that ended so long ago; how many those were.
+pub(crate) fn forget_old(connection: &Connection, age: Duration) -> Result<usize, Failure> {
+    let before = since(age);
+    let mut removed = 0;
     for state in ["Succeeded", "Failed"] {
-        connection
+        removed += connection
             .prepare_cached("DELETE FROM operations WHERE state = ?1 AND ended < ?2")?
             .execute(params![state, before])?;
     }
-    Ok(())
+    Ok(removed)
 }
 
 /// Fails what an earlier process has left under way; how much that was.

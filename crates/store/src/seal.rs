@@ -123,14 +123,16 @@ impl Sealer {
     pub(crate) fn expect(&self, next: &Sealer) {
         let now = self.sealing.load();
         let coming = next.sealing.load().current.clone();
-        self.sealing.store(Arc::new(now.with(now.current.clone(), coming)));
+        self.sealing
+            .store(Arc::new(now.with(now.current.clone(), coming)));
     }
 
     /// Seals under the key of `next` from now on; what was sealed before is opened still.
     pub(crate) fn switch(&self, next: &Sealer) {
         let now = self.sealing.load();
         let current = next.sealing.load().current.clone();
-        self.sealing.store(Arc::new(now.with(current, now.current.clone())));
+        self.sealing
+            .store(Arc::new(now.with(current, now.current.clone())));
     }
 
     /// Reads the master key from `path`: 64 hexadecimal digits (blanks around them are ignored)

@@ -14,9 +14,6 @@ use crate::rows::{id_at, number_at, time_at};
 use crate::seal::{KeyDigest, random_key};
 use crate::{Actor, Id, Sha256};
 
-/// How many revisions before the newest are kept, beside those that an endpoint still uses.
-pub const KEPT_REVISIONS: u64 = 5;
-
 /// A service as it is to stand after a write: made, or given a further revision.
 #[derive(Debug, Clone)]
 pub struct ServiceWrite {
@@ -108,7 +105,7 @@ pub(crate) fn secrets_context(revision: Id) -> String {
 impl Ledger {
     /// Makes a service or gives an existing one a further revision that answers calls from now
     /// on; ids and keys of an existing one stay. The oldest revisions beyond
-    /// [`KEPT_REVISIONS`] go.
+    /// those that are kept go.
     ///
     /// # Errors
     /// `Conflict` when the name is taken, the service changed since the writer looked, or it is
@@ -503,6 +500,8 @@ pub(crate) fn put_service(
         }
     }
 
+    let kept = change.retention.revisions.saturating_add(1);
+    let kept = i64::try_from(kept).unwrap_or(i64::MAX);
     // The newest stay, and those that an endpoint still uses. What was made for one endpoint alone
     // is not counted.
     connection
@@ -512,7 +511,7 @@ pub(crate) fn put_service(
              AND id NOT IN (SELECT id FROM revisions WHERE service_id = ?1
                             AND endpoint_id IS NULL ORDER BY number DESC LIMIT ?2)",
         )?
-        .execute(params![write.service.0, KEPT_REVISIONS as i64 + 1])?;
+        .execute(params![write.service.0, kept])?;
     let action = match number {
         1 => "create".to_owned(),
         n => format!("deploy revision {n}"),

@@ -13,9 +13,6 @@ use crate::ledger::Ledger;
 use crate::rows::{id_at, number_at};
 use crate::{Id, Store};
 
-/// How many days a line of the usage is kept.
-const KEPT_DAYS: i64 = 400;
-
 /// Counts the use of each endpoint since it was last written down. Counting neither waits nor
 /// does I/O.
 #[derive(Debug, Default)]
@@ -202,7 +199,7 @@ impl Ledger {
             ] {
                 connection
                     .prepare_cached(sql)?
-                    .execute([day.saturating_sub(KEPT_DAYS)])?;
+                    .execute([day.saturating_sub(change.retention.usage_days())])?;
             }
             Ok(())
         })

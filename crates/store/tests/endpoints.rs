@@ -8,8 +8,8 @@ use common::{new_service, next_revision, put_blob};
 use faults::{Class, Fault, internal_error, rows};
 use jiff::Timestamp;
 use store::{
-    DiagnosticsLevel, EndpointMove, EndpointRevision, EndpointSettings, Entry, Id, KEPT_REVISIONS,
-    NewEndpoint, OwnResource, Sha256, Store, ThrottleLevel,
+    DiagnosticsLevel, EndpointMove, EndpointRevision, EndpointSettings, Entry, Id, NewEndpoint,
+    OwnResource, Retention, Sha256, Store, ThrottleLevel,
 };
 
 async fn service(store: &Store) -> Arc<Entry> {
@@ -166,7 +166,7 @@ async fn a_deploy_changes_the_default_endpoint_alone_and_keeps_what_others_use()
     let store = Store::open(dir.path(), None).unwrap();
     let default = service(&store).await;
     let copy = add(&store, default.service, "copy").await;
-    for n in 0..KEPT_REVISIONS + 3 {
+    for n in 0..Retention::default().revisions + 3 {
         let before = now(&store, default.service);
         let write = next_revision(&store, &before, &format!(r#"{{"title":"{n}"}}"#));
         store.ledger.put_service(write, "test").await.unwrap();

@@ -20,7 +20,7 @@ pub use access::AccessLine;
 pub use durations::Durations;
 pub use journal::{Note, NoteLevel};
 pub use log::{Format, LogOptions, Writer, init_logging, set_level};
-pub use metrics::{CallGuard, ContainerMetrics, EndpointMetrics, Outcome};
+pub use metrics::{CallGuard, ContainerMetrics, EndpointMetrics, Outcome, StorageMetrics};
 
 /// Where a fault came out: the label `surface` of `faults_total`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -150,6 +150,11 @@ impl Telemetry {
     pub fn forget_endpoint(&self, endpoint: [u8; 16]) {
         self.0.metrics.forget_endpoint(endpoint);
         self.0.journal.forget(endpoint);
+    }
+
+    /// The series about what is stored.
+    pub fn storage(&self) -> &StorageMetrics {
+        &self.0.metrics.storage
     }
 
     /// The counters about containers.

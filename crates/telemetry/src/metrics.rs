@@ -129,6 +129,30 @@ impl ContainerMetrics {
     }
 }
 
+/// Series about what is stored.
+#[derive(Debug, Default)]
+pub struct StorageMetrics {
+    /// Bytes of all blobs.
+    pub blob_bytes: Gauge<u64, AtomicU64>,
+    /// Bytes that all blobs may have; 0 for no limit.
+    pub blob_limit: Gauge<u64, AtomicU64>,
+    /// Bytes of the ledger's files.
+    pub ledger_bytes: Gauge<u64, AtomicU64>,
+    /// Bytes that are free on the disk of the data directory.
+    pub disk_free: Gauge<u64, AtomicU64>,
+    /// 1 while that is less than it should be.
+    pub disk_low: Gauge<u64, AtomicU64>,
+    pruned: Family<StaticLabels<1>, Counter>,
+}
+
+impl StorageMetrics {
+    /// Counts what was removed because it was older than it is to be kept, by kind.
+    pub fn pruned(&self, kind: &'static str, count: usize) {
+        let counter = self.pruned.get_or_create_owned(&[("kind", kind)]);
+        counter.inc_by(count as u64);
+    }
+}
+
 pub(crate) struct Metrics {
     registry: Mutex<Registry>,
     faults: Family<StaticLabels<3>, Counter>,
@@ -140,6 +164,7 @@ pub(crate) struct Metrics {
     dropped_lines: Gauge<u64, AtomicU64>,
     endpoints: RwLock<HashMap<[u8; 16], Arc<EndpointMetrics>>>,
     pub(crate) containers: ContainerMetrics,
+    pub(crate) storage: StorageMetrics,
 }
 
 impl Metrics {
@@ -155,6 +180,7 @@ impl Metrics {
             dropped_lines: Gauge::default(),
             endpoints: RwLock::default(),
             containers: ContainerMetrics::default(),
+            storage: StorageMetrics::default(),
         };
         {
             let mut registry = metrics.lock();
@@ -193,6 +219,33 @@ impl Metrics {
                 "access_lines_dropped",
                 "Log lines dropped because the log could not be written as fast",
                 metrics.dropped_lines.clone(),
+            );
+            let s = &metrics.storage;
+            registry.register("blob_bytes", "Bytes of all blobs", s.blob_bytes.clone());
+            registry.register(
+                "blob_limit_bytes",
+                "Bytes that all blobs may have; 0 for no limit",
+                s.blob_limit.clone(),
+            );
+            registry.register(
+                "ledger_bytes",
+                "Bytes of the ledger's files",
+                s.ledger_bytes.clone(),
+            );
+            registry.register(
+                "disk_free_bytes",
+                "Bytes that are free on the disk of the data directory",
+                s.disk_free.clone(),
+            );
+            registry.register(
+                "disk_low",
+                "1 while less is free than limits.disk_low",
+                s.disk_low.clone(),
+            );
+            registry.register(
+                "pruned",
+                "What was removed because it was older than it is to be kept, by kind",
+                s.pruned.clone(),
             );
             registry.register("containers_ready", "Containers ready", c.ready.clone());
             registry.register(

@@ -173,6 +173,11 @@ settings! {
     "limits.reply" => limit_reply: Size = Size(64 << 20);
     /// The largest blob that can be uploaded.
     "limits.blob" cluster => limit_blob: Size = Size(4 << 30);
+    /// Bytes of all blobs together, beyond which nothing is stored any more; 0 is as many as the
+    /// disk holds.
+    "limits.disk" cluster => limit_disk: Size = Size(0);
+    /// Free space of the data directory's disk below which the log and `disk_low` warn.
+    "limits.disk_low" cluster => limit_disk_low: Size = Size(1 << 30);
     /// `maxConcurrentCalls` may not be more than this.
     "limits.max_concurrent_calls" cluster => limit_max_concurrent_calls: usize = 200;
     /// Rows of one scoring request.
@@ -183,6 +188,17 @@ settings! {
     "limits.cell" => limit_cell: Size = Size(1 << 20);
     /// How deep the JSON of a scoring request may nest.
     "limits.depth" => limit_depth: usize = 32;
+
+    /// Revisions kept before the newest of each service, beside those in use.
+    "retention.revisions" cluster => retention_revisions: usize = 5;
+    /// How long lines of the audit trail are kept.
+    "retention.audit" cluster => retention_audit: Span = days(400);
+    /// The most lines of the audit trail.
+    "retention.audit_lines" cluster => retention_audit_lines: usize = 1_000_000;
+    /// How long the outcome of an asynchronous operation can be asked for.
+    "retention.operations" cluster => retention_operations: Span = days(1);
+    /// How long it is kept what endpoints were used, by day.
+    "retention.usage" cluster => retention_usage: Span = days(400);
 
     /// The time for a scoring call, from its head to its reply.
     "scoring.timeout" cluster => scoring_timeout: Span = secs(60);
@@ -258,6 +274,10 @@ settings! {
     "cache.dir" => cache_dir: Option<PathBuf> = None;
     /// How much is kept there; what was not used for the longest time goes first.
     "cache.max_size" => cache_max_size: Size = Size(4 << 30);
+}
+
+const fn days(days: u64) -> Span {
+    secs(days * 24 * 60 * 60)
 }
 
 const fn secs(seconds: u64) -> Span {

@@ -172,13 +172,13 @@ impl Value for OriginPattern {
     }
 }
 
-/// A length of time: `250ms`, `15s`, `10min`, `2h`; or parts of several, `1min30s`.
+/// A length of time: `250ms`, `15s`, `10min`, `2h`, `30d`; or parts of several, `1min30s`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Span(pub(crate) Duration);
 
 impl Value for Span {
     fn read(text: &str) -> Result<Self, String> {
-        let wrong = || format!("\"{text}\" is not a time such as 250ms, 15s, 10min or 2h");
+        let wrong = || format!("\"{text}\" is not a time such as 250ms, 15s, 10min, 2h or 30d");
         let mut rest = text.trim();
         if rest.is_empty() {
             return Err(wrong());
@@ -195,6 +195,7 @@ impl Value for Span {
                 "s" => Duration::from_secs(1),
                 "min" | "m" => Duration::from_secs(60),
                 "h" => Duration::from_secs(3600),
+                "d" => Duration::from_secs(86_400),
                 _ => return Err(wrong()),
             };
             total = unit
@@ -216,6 +217,7 @@ impl fmt::Display for Span {
         let ms = self.0.as_millis();
         match ms {
             0 => f.write_str("0s"),
+            ms if ms.is_multiple_of(86_400_000) => write!(f, "{}d", ms / 86_400_000),
             ms if ms.is_multiple_of(3_600_000) => write!(f, "{}h", ms / 3_600_000),
             ms if ms.is_multiple_of(60_000) => write!(f, "{}min", ms / 60_000),
             ms if ms.is_multiple_of(1000) => write!(f, "{}s", ms / 1000),
@@ -353,21 +355,14 @@ mod tests {
             ("1min30s", 90_000, "90s"),
             ("1h 30min", 5_400_000, "90min"),
             ("0s", 0, "0s"),
+            ("400d", 34_560_000_000, "400d"),
+            ("36h", 129_600_000, "36h"),
         ] {
             let span = Span::read(text).unwrap();
             assert_eq!(span.0.as_millis(), ms, "{text}");
             assert_eq!(span.to_string(), shown);
         }
-        for wrong in [
-            "",
-            "15",
-            "s",
-            "-1s",
-            "1.5s",
-            "1d",
-            "99999999999s",
-            "4294967295h5",
-        ] {
+        for wrong in ["", "15", "s", "-1s", "1.5s", "99999999999s", "4294967295h5"] {
             assert!(Span::read(wrong).is_err(), "{wrong}");
         }
     }
