@@ -452,3 +452,47 @@ async fn a_definition_has_the_settings_of_its_publication() {
         .unwrap_err();
     assert!(fault.is(&rows::BadArgument::WebServiceTooManyConcurrentRequestRequirement));
 }
+
+#[tokio::test]
+async fn a_service_keeps_its_slot_and_its_throttle_level() {
+    let i = Installation::new();
+    let group = Group::new(&i, "group").await;
+    let id = group.package("first", b"one").await.unwrap();
+    let made = group.publish(id, "Staging").await.unwrap();
+    let moved = json!({"ModelPackageId": id, "WebServiceType": "Production"}).to_string();
+    let fault = i
+        .manager
+        .publish_again(
+            &i.operator,
+            &group.path,
+            made.entry.endpoint,
+            moved.as_bytes(),
+        )
+        .await
+        .unwrap_err();
+    assert_eq!(fault.class(), Class::Conflict);
+    let absent = i
+        .manager
+        .publish_again(&i.operator, &group.path, Id::random(), moved.as_bytes())
+        .await
+        .unwrap_err();
+    assert!(absent.is(&rows::NotFound::WebServiceNotFound));
+    let low = json!({"ModelPackageId": id, "WebServiceType": "Production", "ThrottleLevel": "Low"});
+    let fault = i
+        .manager
+        .publish(&i.operator, &group.path, low.to_string().as_bytes())
+        .await
+        .unwrap_err();
+    assert!(fault.is(&rows::BadArgument::BadParameterValue));
+    // A status that only a publication makes true, and the same once it is true.
+    let deployed = json!({"StatusCode": "DeployedToProduction"}).to_string();
+    let set = |id| {
+        let (manager, operator) = (&i.manager, &i.operator);
+        manager.set_package_status(operator, &group.path, id, deployed.as_bytes())
+    };
+    assert_eq!(set(id).await.unwrap_err().class(), Class::Conflict);
+    group.publish(id, "Production").await.unwrap();
+    set(id).await.unwrap();
+    assert_eq!(group.status(id).await, "DeployedToProduction");
+    assert!(group.in_slot(Slot::Staging).await.is_some());
+}
