@@ -284,6 +284,17 @@ fn endpoints_are_made_listed_and_deleted() {
         text.contains("calls      50") && text.contains("primary    "),
         "{text}"
     );
+    let keys = |rotate: &[&str]| -> Value {
+        let fixed = ["endpoints", "keys", "linear", "two", "--json"];
+        let output = client(&server, &[&fixed, rotate].concat());
+        serde_json::from_str(&done(&output)).unwrap()
+    };
+    let before = keys(&[]);
+    let after = keys(&["--rotate", "secondary"]);
+    assert_eq!(before["primary"], after["primary"]);
+    assert_ne!(before["secondary"], after["secondary"]);
+    assert_ne!(before["primary"], json!(service.primary));
+    assert_eq!(server.service("linear").secondary, service.secondary);
     let refused = client(&server, &["endpoints", "create", "linear", "Three"]);
     assert!(!refused.status.success());
     assert!(String::from_utf8_lossy(&refused.stderr).contains("BadParameterValue"));

@@ -252,6 +252,20 @@ impl Client {
         self.call(Method::PUT, &path, Some(&value(request)?))
     }
 
+    /// The two keys of an endpoint; `rotate` makes one of them anew first.
+    pub(crate) fn endpoint_keys(
+        &self,
+        service: &str,
+        endpoint: &str,
+        rotate: Option<WhichKey>,
+    ) -> Result<WebServiceKeys, Failure> {
+        let path = service_path(service, &format!("/keys?endpoint={}", encoded(endpoint)));
+        match rotate {
+            None => self.call(Method::GET, &path, None),
+            Some(key) => self.call(Method::POST, &path, Some(&value(&RotateRequest { key })?)),
+        }
+    }
+
     /// Deletes an endpoint.
     pub(crate) fn delete_endpoint(&self, service: &str, endpoint: &str) -> Result<(), Failure> {
         let path = self.endpoints_path(service, Some(endpoint))?;

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use faults::{Class, Fault, bad_argument, extensions};
 use jiff::Timestamp;
 use store::{
-    DiagnosticsLevel, EndpointSettings, Entry, Id, LOW_CONCURRENCY, NewEndpoint, Role,
-    ThrottleLevel,
+    DiagnosticsLevel, EndpointSettings, Entry, Id, LOW_CONCURRENCY, NewEndpoint, ResourceName,
+    Role, ThrottleLevel, WhichKey,
 };
 use telemetry::NoteLevel;
 
@@ -407,6 +407,46 @@ impl Manager {
         inner.endpoint_view(principal, entry).await
     }
 
+    /// The plain keys of an endpoint, given by its service's name and its own: primary, secondary.
+    ///
+    /// # Errors
+    /// `Unauthorized.ManagementRequestUnauthorized` beyond role or scope;
+    /// `NotFound.WebServiceNotFound`; `NotFound` for an endpoint that there is not;
+    /// `InternalError.UnknownError` when the ledger fails.
+    pub async fn endpoint_keys(
+        &self,
+        principal: &Principal,
+        service: &ResourceName,
+        endpoint: &str,
+    ) -> Result<[String; 2], Fault> {
+        let entry = self.inner.entry_named(principal, service, endpoint)?;
+        self.inner.store.ledger.keys(entry.endpoint).await
+    }
+
+    /// Makes one key of an endpoint anew, as [`Manager::regenerate_key`] does for the default one.
+    ///
+    /// # Errors
+    /// As for [`Manager::endpoint_keys`]; `Conflict` for a read-only service.
+    pub async fn regenerate_endpoint_key(
+        &self,
+        principal: &Principal,
+        service: &ResourceName,
+        endpoint: &str,
+        which: WhichKey,
+    ) -> Result<[String; 2], Fault> {
+        let entry = self.inner.entry_named(principal, service, endpoint)?;
+        let fresh = Some(store::random_key());
+        let (primary, secondary) = match which {
+            WhichKey::Primary => (fresh, None),
+            WhichKey::Secondary => (None, fresh),
+        };
+        let ledger = &self.inner.store.ledger;
+        ledger
+            .set_keys(entry.endpoint, primary, secondary, principal.actor())
+            .await?;
+        ledger.keys(entry.endpoint).await
+    }
+
     /// Removes an endpoint; calls under way end in order. The default endpoint goes last, and the
     /// service with it.
     ///
@@ -458,6 +498,20 @@ impl Manager {
 }
 
 impl Inner {
+    /// An endpoint by its service's name and its own, for somebody who may manage the service.
+    fn entry_named(
+        &self,
+        principal: &Principal,
+        service: &ResourceName,
+        endpoint: &str,
+    ) -> Result<Arc<Entry>, Fault> {
+        let default = self.entry(principal, Role::Manage, &service.key())?;
+        self.endpoint_named(default.service, endpoint)
+            .ok_or_else(|| {
+                Fault::bare(Class::NotFound).because("the service has no endpoint of that name")
+            })
+    }
+
     pub(crate) async fn endpoint_view(
         &self,
         principal: &Principal,

@@ -3,11 +3,12 @@
 use clap::{Args, Subcommand, ValueEnum};
 use wire::classic::{Endpoint, EndpointRequest};
 
+use super::keys::Which;
 use super::{Common, Connect, print_json};
 use crate::exit::Failure;
 use crate::term;
 
-/// List, make and delete the endpoints of a service.
+/// List, make and delete the endpoints of a service, and change their keys.
 #[derive(Debug, Args)]
 pub(crate) struct Endpoints {
     #[command(subcommand)]
@@ -23,6 +24,8 @@ enum Action {
 A deploy changes the endpoint `default` alone; the others go on with what they are a copy of. The
 name is 1 to 24 lower-case letters and digits. An endpoint that is there keeps what is not named.")]
     Create(Create),
+    /// Show an endpoint's keys, or make one anew
+    Keys(Keys),
     /// Delete an endpoint; calls under way are finished
     Delete(Delete),
 }
@@ -64,6 +67,22 @@ struct Create {
 }
 
 #[derive(Debug, Args)]
+struct Keys {
+    /// The service's name or id
+    service: String,
+    /// The endpoint's name
+    endpoint: String,
+    /// Make this key anew; the old one stops working at once
+    #[arg(long, value_name = "KEY")]
+    rotate: Option<Which>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    connect: Connect,
+}
+
+#[derive(Debug, Args)]
 struct Delete {
     /// The service's name or id
     service: String,
@@ -84,6 +103,12 @@ impl Endpoints {
         match &self.action {
             Action::List(list) => list.run(common),
             Action::Create(create) => create.run(common),
+            Action::Keys(keys) => {
+                let (_, client) = common.connect(&keys.connect)?;
+                let rotate = keys.rotate.map(Into::into);
+                let found = client.endpoint_keys(&keys.service, &keys.endpoint, rotate)?;
+                super::keys::print(&found, keys.json)
+            }
             Action::Delete(delete) => {
                 let (_, client) = common.connect(&delete.connect)?;
                 client.delete_endpoint(&delete.service, &delete.endpoint)?;

@@ -85,7 +85,7 @@ impl Keys {
     }
 }
 
-fn print(keys: &WebServiceKeys, json: bool) -> Result<(), Failure> {
+pub(super) fn print(keys: &WebServiceKeys, json: bool) -> Result<(), Failure> {
     if json {
         return print_json(keys);
     }

@@ -56,13 +56,17 @@ pub(crate) async fn delete(call: &Call<'_>) -> Result<Reply, Fault> {
     }
 }
 
-/// `GET /umpire/v1/services/{name}/keys`.
+/// `GET /umpire/v1/services/{name}/keys?endpoint=E`: of the default endpoint, or of that one.
 pub(crate) async fn keys(call: &Call<'_>) -> Result<Reply, Fault> {
     let (principal, name) = enter(call)?;
-    reply_keys(call.gateway.manager.keys(&principal, &name).await?)
+    let manager = &call.gateway.manager;
+    reply_keys(match call.query("endpoint") {
+        None => manager.keys(&principal, &name).await?,
+        Some(endpoint) => manager.endpoint_keys(&principal, &name, &endpoint).await?,
+    })
 }
 
-/// `POST /umpire/v1/services/{name}/keys`: makes one key anew.
+/// `POST /umpire/v1/services/{name}/keys?endpoint=E`: makes one key anew.
 pub(crate) async fn rotate(call: &mut Call<'_>) -> Result<Reply, Fault> {
     let (principal, name) = enter_to_change(call)?;
     let request: RotateRequest = body(call).await?;
@@ -71,7 +75,14 @@ pub(crate) async fn rotate(call: &mut Call<'_>) -> Result<Reply, Fault> {
         wire::umpire_v1::WhichKey::Secondary => WhichKey::Secondary,
     };
     let manager = &call.gateway.manager;
-    reply_keys(manager.regenerate_key(&principal, &name, which).await?)
+    reply_keys(match call.query("endpoint") {
+        None => manager.regenerate_key(&principal, &name, which).await?,
+        Some(endpoint) => {
+            manager
+                .regenerate_endpoint_key(&principal, &name, &endpoint, which)
+                .await?
+        }
+    })
 }
 
 /// `GET /umpire/v1/services/{name}/revisions`.
