@@ -60,7 +60,11 @@ fn an_operation_is_announced_followed_and_kept() {
     let stub = made.json();
     assert_eq!(
         stub["properties"],
-        json!({"payloadsInBlobStorage": false, "provisioningState": "Provisioning"})
+        json!({
+            "packageType": "Graph",
+            "payloadsInBlobStorage": false,
+            "provisioningState": "Provisioning",
+        })
     );
     assert_eq!(
         made.header("Azure-AsyncOperationPercentComplete"),
@@ -443,4 +447,66 @@ fn the_old_version_answers_with_the_definition() {
     assert_eq!(node["parameters"]["Append score columns to output"], "True");
     assert!(made["properties"].get("keys").is_none());
     assert_eq!(server.outcome(reply).status, 201);
+}
+
+/// A parameter that is declared a credential; that it is a module's Boolean shows that the module
+/// gets it in the open.
+#[test]
+fn a_credential_is_kept_sealed_and_accepted_back() {
+    let mut server = Server::start();
+    let mut definition = linear(&server, 2.0);
+    const NAME: &str = "Append score columns to output";
+    let package = &mut definition["properties"]["package"];
+    package["graphParameters"] = json!({"secret": {"type": "Credential", "links": [
+        {"nodeId": "node3", "parameterKey": NAME},
+    ]}});
+    definition["properties"]["parameters"] = json!({"secret": "True"});
+    let service = server.deploy("a", &definition);
+    assert_eq!(value(&service.score_x(1.0)), "3");
+    let of = |shown: &Value| {
+        shown["properties"]["package"]["nodes"]["node3"]["parameters"][NAME].clone()
+    };
+    let shown = get(&server, "a");
+    let sealed = of(&shown);
+    let thumbprint = sealed["certificateThumbprint"].as_str().unwrap().to_owned();
+    assert_eq!(thumbprint.len(), 40, "{sealed}");
+    assert!(
+        sealed["value"].as_str().is_some_and(|v| v.len() > 20),
+        "{sealed}"
+    );
+    let ledger = rusqlite::Connection::open(server.data().join("ledger.sqlite")).unwrap();
+    let stored: String = ledger
+        .query_row("SELECT definition FROM revisions", [], |row| row.get(0))
+        .unwrap();
+    assert!(!stored.contains(r#""value":"True""#), "{stored}");
+    drop(ledger);
+
+    // What was shown is put again, and is the same secret; a container of a later process has it.
+    let again = server.put("a", &shown);
+    assert_eq!(again.status, 200, "{}", again.text());
+    let patch =
+        json!({"properties": {"title": "t", "exampleRequest": {"inputs": {"input1": [["1"]]}}}});
+    let patched = ask(&server, "PATCH", &server.arm_path("a"), Some(&patch));
+    assert_eq!(server.outcome(patched).status, 200);
+    server.restart();
+    let service = server.service("a");
+    assert_eq!(value(&service.score_x(1.0)), "3");
+
+    // What has our thumbprint and is not ours is refused.
+    let mut changed = shown.clone();
+    changed["properties"]["package"]["nodes"]["node3"]["parameters"][NAME]["value"] = json!("AAAA");
+    let refused = ask(&server, "PUT", &server.arm_path("a"), Some(&changed));
+    assert_eq!(refused.header("x-ms-error-code"), Some("BadParameterValue"));
+
+    // Another region's copy is sealed anew, and is accepted in that region alone.
+    let copy = server
+        .arm_path("a")
+        .replace('?', "/CreateRegionalBlob?region=westeurope&");
+    assert_eq!(ask(&server, "POST", &copy, None).status, 202);
+    let path = format!("{}&region=westeurope", server.arm_path("a"));
+    let mut there = ask(&server, "GET", &path, None).json();
+    assert_ne!(of(&there)["certificateThumbprint"], thumbprint.as_str());
+    there["location"] = json!("West Europe");
+    let moved = server.deploy("b", &there);
+    assert_eq!(value(&moved.score_x(1.0)), "3");
 }

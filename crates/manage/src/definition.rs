@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::credentials::{self, Region};
 use crate::json::{member, member_mut, object_mut, remove};
 
 /// The api-versions of the Resource Manager's webServices.
@@ -33,6 +34,23 @@ const READ_ONLY: [&str; 4] = [
     "provisioningState",
     "swaggerLocation",
 ];
+
+/// [`take_secrets`], and the credentials among the parameters.
+pub(crate) fn take_all(
+    properties: &mut Map<String, Value>,
+    region: &Region<'_>,
+) -> Option<Vec<u8>> {
+    let hidden = credentials::hide(properties, region);
+    let secrets = take_secrets(properties);
+    if hidden.is_empty() {
+        return secrets;
+    }
+    let mut all: Map<String, Value> = secrets
+        .and_then(|bytes| serde_json::from_slice(&bytes).ok())
+        .unwrap_or_default();
+    all.insert("parameters".into(), hidden.into());
+    Some(Value::from(all).to_string().into_bytes())
+}
 
 /// Takes out of `properties` what is not kept in the open: the keys are dropped (they have their
 /// own place), other secrets are returned as JSON text, to be sealed.

@@ -12,10 +12,11 @@ use store::{
 use telemetry::NoteLevel;
 
 use crate::access::{Principal, Target};
+use crate::credentials::{self, Region};
 use crate::download::{Account, Located};
 use crate::groups;
 use crate::in_progress::Turn;
-use crate::json::Body;
+use crate::json::{self, Body};
 use crate::view::ServiceView;
 use crate::{
     Inner, Manager, Throttles, definition, diagnostics, names, payload, secrets, shapes, source,
@@ -183,6 +184,9 @@ impl Inner {
             let revision = self.store.ledger.revision_blocking(before.revision)?;
             let secrets = self.store.ledger.secrets_blocking(before.revision)?;
             secrets::reinstate(&mut body, &revision.definition, secrets.as_deref());
+            self.open_credentials(&mut body, secrets.as_deref())?;
+        } else {
+            self.open_credentials(&mut body, None)?;
         }
         let order = Order {
             principal: principal.clone(),
@@ -234,6 +238,23 @@ impl Inner {
                 .as_deref()
                 .and_then(store::plan_name),
         })
+    }
+
+    /// Opens the credentials that were sealed here for the body's region.
+    pub(crate) fn open_credentials(
+        &self,
+        body: &mut Body,
+        secrets: Option<&[u8]>,
+    ) -> Result<(), Fault> {
+        let region = Region::of(&self.store.sealer, &body.location);
+        let properties = body
+            .resource
+            .as_object_mut()
+            .and_then(|top| json::object_mut(top, "properties"));
+        match properties {
+            Some(properties) => credentials::open(properties, &region, secrets),
+            None => Ok(()),
+        }
     }
 
     /// A service stays where it is.
@@ -392,13 +413,14 @@ impl Inner {
     ) -> Result<ServiceView, Fault> {
         let before = order.before.as_deref();
         let mut properties = order.body.properties().cloned().unwrap_or_default();
-        let secrets = definition::take_secrets(&mut properties);
+        let region = Region::of(&self.store.sealer, &order.body.location);
+        let secrets = definition::take_all(&mut properties, &region);
         let definition = Value::from(properties).to_string();
         let revision = Id::random();
         let files = source::files(
             &self.store,
             revision,
-            definition.clone(),
+            credentials::plain(definition.clone(), secrets.as_deref()),
             &resources,
             self.options.load().pool,
             &self.options.load().modules,

@@ -6,6 +6,7 @@
 mod access;
 mod classic;
 mod code;
+mod credentials;
 mod definition;
 mod deploy;
 mod diagnostics;

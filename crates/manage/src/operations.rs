@@ -13,6 +13,7 @@ use store::{
 use telemetry::Surface;
 
 use crate::access::{Principal, Target};
+use crate::credentials::{self, Region};
 use crate::deploy::{Checked, Order, broken, conflict};
 use crate::in_progress::Turn;
 use crate::json::{Body, member, object};
@@ -219,11 +220,23 @@ impl Manager {
         );
         let ledger = &self.inner.store.ledger;
         let revision = ledger.revision(entry.revision).await?;
+        let mut copy = revision.definition.clone();
+        if credentials::may_hide(&copy)
+            && let Some(secrets) = ledger.secrets(entry.revision).await?
+        {
+            let mut properties = serde_json::from_str(&copy).map_err(|e| {
+                faults::internal_error::web_service_package_invalid("it is not a JSON object")
+                    .caused_by(&e)
+            })?;
+            let sealed_for = Region::of(&self.inner.store.sealer, region);
+            credentials::fill(&mut properties, &secrets, Some(&sealed_for));
+            copy = Value::from(properties).to_string();
+        }
         ledger
             .put_regional(
                 operation.clone(),
                 names::letters(region).into(),
-                revision.definition.clone(),
+                copy,
                 principal.actor(),
             )
             .await?;
@@ -364,7 +377,8 @@ impl Inner {
         let operation = Operation::begin(kind, name.clone(), order.ids.service, workspace);
         order.operation = Some(operation.id);
         let mut properties = order.body.properties().cloned().unwrap_or_default();
-        drop(definition::take_secrets(&mut properties));
+        let region = Region::of(&self.store.sealer, &order.body.location);
+        drop(definition::take_all(&mut properties, &region));
         let draft = Draft {
             name,
             operation: operation.id,
@@ -462,7 +476,8 @@ impl Inner {
         let ledger = &self.store.ledger;
         if let (Some(checked), false) = (&checked, patch.needs_revision()) {
             let mut properties = order.body.properties().cloned().unwrap_or_default();
-            let secrets = definition::take_secrets(&mut properties);
+            let region = Region::of(&self.store.sealer, &order.body.location);
+            let secrets = definition::take_all(&mut properties, &region);
             let definition = Value::from(properties).to_string();
             let operation = Operation::begin(
                 OperationKind::Update,

@@ -111,7 +111,7 @@ pub(crate) async fn fetch(inner: &Arc<Inner>, order: &mut Order) -> Result<(), F
         *old = properties.into();
     }
     order.body.settle();
-    Ok(())
+    inner.open_credentials(&mut order.body, None)
 }
 
 /// The members that say where a definition lies; it has none of them itself.

@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 use store::{Draft, Entry, Id, ResourceName, Role, Subscription, Within, folded};
 
 use crate::access::{Principal, Target};
+use crate::credentials::{self, Region};
 use crate::definition::{self, ApiVersion};
 use crate::json::remove;
 use crate::{Manager, ServiceView, end_of_page, place};
@@ -210,11 +211,18 @@ impl Manager {
     }
 
     async fn of_entry(&self, entry: Arc<Entry>) -> Result<Resource, Fault> {
-        let revision = self.inner.store.ledger.revision(entry.revision).await?;
-        Ok(Resource::of_service(ServiceView::new(
-            entry,
-            &revision.definition,
-        )?))
+        let ledger = &self.inner.store.ledger;
+        let revision = ledger.revision(entry.revision).await?;
+        let mut service = ServiceView::new(entry, &revision.definition)?;
+        if credentials::may_hide(&revision.definition)
+            && let Some(secrets) = ledger.secrets(revision.id).await?
+        {
+            let region = Region::of(&self.inner.store.sealer, &service.entry.location);
+            let mut definition = Map::clone(&service.definition);
+            credentials::fill(&mut definition, &secrets, Some(&region));
+            service.definition = Arc::new(definition);
+        }
+        Ok(Resource::of_service(service))
     }
 
     /// A page of at most `limit` resources of a subscription, or of one resource group of it,

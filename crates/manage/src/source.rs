@@ -7,6 +7,7 @@ use faults::Fault;
 use graph::Package;
 use store::{Id, Sha256, Store};
 
+use crate::credentials;
 use crate::module_ids::ModuleIds;
 
 /// Opens revisions from the store.
@@ -85,6 +86,12 @@ pub(crate) fn files(
     limits: PoolLimits,
     modules: &ModuleIds,
 ) -> Result<RevisionFiles, Fault> {
+    // A revision that is not stored yet comes with its credentials in the open.
+    let secrets = match credentials::may_hide(&definition) {
+        true => store.ledger.secrets_blocking(revision).ok().flatten(),
+        false => None,
+    };
+    let definition = credentials::plain(definition, secrets.as_deref());
     let resources = resources
         .iter()
         .map(|(asset, sha256)| Ok((asset.clone(), store.blobs.open(sha256)?, sha256.0)))
