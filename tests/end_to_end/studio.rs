@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::support::storage::{SIGNATURE, Storage};
 use crate::support::studio::{Group, id_of, one};
-use crate::support::{Request, SUBSCRIPTION, Server, Setup, onnx, packages, sha256};
+use crate::support::{Request, SUBSCRIPTION, Server, Setup, onnx, packages, sha256, until};
 
 /// Where a service says that it scores, as a path.
 fn path_of<'v>(service: &'v Value, member: &str) -> &'v str {
@@ -528,4 +528,77 @@ fn a_workspaces_own_token_publishes_there_and_nowhere_else() {
         send("DELETE", &format!("{groups}/{group}"), &Value::Null).status,
         204
     );
+}
+
+/// Whatever moment a kill chooses, a group says what answers.
+#[test]
+fn a_killed_publication_is_there_whole_or_not_at_all() {
+    use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+    let mut server = Server::start();
+    let group = server.group("group");
+    let (workspace, id) = (group.workspace.clone(), group.id.clone());
+    let packages: Vec<(String, String)> = [2.0f32, 10.0]
+        .into_iter()
+        .map(|slope| (group.linear(slope), format!("{}", slope + 1.0)))
+        .collect();
+    let services = group.path("/webservices");
+    let mut seen = 0;
+    for kill_after in [1, 2, 4, 7] {
+        let (address, token) = (server.address, server.token());
+        let send = |method: &str, path: &str, body: &Value| {
+            let call = Request::new(method, path).bearer(&token).json(body);
+            call.try_send(address)
+        };
+        let done = AtomicUsize::new(0);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                for n in 0.. {
+                    let (package, _) = &packages[n % 2];
+                    let slot = ["Production", "Staging"][n / 2 % 2];
+                    let body = json!({"ModelPackageId": package, "WebServiceType": slot});
+                    // The connection ends with the server.
+                    let Ok(reply) = send("POST", &services, &body) else {
+                        return;
+                    };
+                    assert_eq!(reply.status, 200, "{}", reply.text());
+                    done.fetch_add(1, SeqCst);
+                    let service = reply.json().as_str().unwrap().to_owned();
+                    if n % 5 == 4
+                        && send("DELETE", &format!("{services}/{service}"), &json!({})).is_err()
+                    {
+                        return;
+                    }
+                }
+            });
+            until("publications are under way", || {
+                done.load(SeqCst) >= kill_after
+            });
+            server.end(libc::SIGKILL);
+        });
+        server.start_again();
+        let group = Group {
+            server: &server,
+            workspace: workspace.clone(),
+            id: id.clone(),
+        };
+        let shown = group.shown();
+        let all = Request::new("GET", "/umpire/v1/services")
+            .bearer(&server.token())
+            .send(server.address)
+            .json();
+        let mut in_slots = 0;
+        for slot in ["StagingWebService", "ProductionWebService"] {
+            let service = &shown[slot];
+            let Some(now) = service["ModelPackageId"].as_str() else {
+                assert!(service.is_null(), "{service}");
+                continue;
+            };
+            in_slots += 1;
+            let (_, expected) = packages.iter().find(|(id, _)| id == now).unwrap();
+            assert_eq!(score(&group, service, "1"), json!(["1", expected]));
+        }
+        assert_eq!(all["services"].as_array().unwrap().len(), in_slots);
+        seen += in_slots;
+    }
+    assert!(seen > 0, "nothing was ever published");
 }
