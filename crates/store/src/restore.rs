@@ -95,8 +95,11 @@ fn in_the_way(dir: &Path, unfinished: bool) -> io::Result<Vec<String>> {
     let mut names = Vec::new();
     for entry in fs::read_dir(dir)? {
         let name = entry?.file_name().to_string_lossy().into_owned();
-        let harmless = matches!(name.as_str(), "lock" | "secrets" | "lost+found" | STAGING)
-            || name.starts_with(REPLACED)
+        // What an operator may have put there before, and what is of any state.
+        let harmless = matches!(
+            name.as_str(),
+            "lock" | "secrets" | "modules.d" | "tls" | "cache" | "lost+found" | STAGING
+        ) || name.starts_with(REPLACED)
             || (unfinished && name == "blobs");
         if !harmless {
             names.push(name);
