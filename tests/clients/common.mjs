@@ -1,7 +1,10 @@
 // What the scripts of the management clients share.
-import { createHash } from "node:crypto";
+import { createHash, webcrypto } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import process from "node:process";
+
+// Node.js 18 has it under the other name only; what the packages stand on looks for this one.
+globalThis.crypto ??= webcrypto;
 
 /** Where the server is, and a token that it takes. */
 export const url = process.env.UMPIRE_URL;

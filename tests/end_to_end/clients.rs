@@ -125,9 +125,28 @@ fn run_published(script: &str, models: &[&[u8]]) {
         std::fs::write(folder.path().join(&name), model).expect("a model");
         command.arg(name);
     }
+    let url = format!("https://{}", server.address);
+    let token = crate::support::command()
+        .args([
+            "token",
+            "create",
+            "ci",
+            "--scope",
+            "installation",
+            "--role",
+            "manage",
+        ])
+        .args(["--server", &url, "--token", &server.token(), "--ca"])
+        .arg(authority.certificate())
+        .output()
+        .expect("the token's making");
+    assert!(token.status.success(), "{token:?}");
     let output = command
-        .env("UMPIRE_URL", format!("https://{}", server.address))
-        .env("UMPIRE_TOKEN", server.token())
+        .env("UMPIRE_URL", url)
+        .env(
+            "UMPIRE_TOKEN",
+            String::from_utf8_lossy(&token.stdout).trim(),
+        )
         .env("NODE_EXTRA_CA_CERTS", authority.certificate())
         .output()
         .expect("node");
@@ -142,6 +161,12 @@ fn run_published(script: &str, models: &[&[u8]]) {
 #[test]
 fn the_published_workspaces_client_works() {
     run_published("workspaces.mjs", &[]);
+}
+
+#[test]
+fn the_published_web_services_client_works() {
+    let [model, other] = [2.0, 10.0].map(|coefficient| onnx::linear(&[coefficient], 1.0));
+    run_published("webservices.mjs", &[&model, &other, b"no model"]);
 }
 
 #[test]
@@ -178,4 +203,23 @@ fn the_classic_management_flow_works_by_curl() {
         String::from_utf8_lossy(&output.stdout),
         String::from_utf8_lossy(&output.stderr)
     );
+}
+
+#[test]
+fn the_documented_code_is_the_code_that_runs() {
+    let page = std::fs::read_to_string(root().join("docs/clients.md")).expect("the page");
+    let folder = root().join("tests/clients");
+    let scripts: Vec<String> = std::fs::read_dir(folder)
+        .expect("the scripts")
+        .filter_map(|entry| std::fs::read_to_string(entry.ok()?.path()).ok())
+        .collect();
+    let blocks: Vec<&str> = page.split("```").skip(1).step_by(2).collect();
+    assert!(blocks.len() > 5, "{blocks:?}");
+    for block in blocks {
+        let (_, code) = block.split_once('\n').expect("a language");
+        assert!(
+            scripts.iter().any(|script| script.contains(code)),
+            "no script has this:\n{code}"
+        );
+    }
 }
