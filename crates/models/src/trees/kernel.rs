@@ -3,11 +3,13 @@
 //! Rows are taken in blocks, and each tree scores a whole block before the next tree is touched:
 //! its nodes then stay in the cache. Within a block several rows walk at the same time, each step
 //! without a branch that the processor could guess wrong, so that the waits for memory overlap. A
-//! single row walks several trees at the same time instead.
+//! single row walks several trees at the same time instead. Small trees are not walked at all where
+//! there are several rows: see [`select`](super::select).
 //!
 //! Whatever the blocks, each row's weights are added in the order of the trees and in the type of
 //! the thresholds, as ONNX Runtime adds them on one thread.
 
+use super::select::{Part, Rows, Selection, WIDTH};
 use super::{Aggregate, Comparison, Forest, Leaves, Node, Real, Sets, flags};
 
 /// How many walks go on at the same time.
@@ -15,6 +17,15 @@ const LANES: usize = 8;
 
 /// How many rows one tree scores before the next tree is touched.
 const BLOCK: usize = 64;
+
+/// The fewest rows for which trees are selected from and not walked: half of a vector's.
+const FEW: usize = WIDTH / 2;
+
+/// How many rows are selected for at a time, as far as their columns fit into the cache.
+const SELECTED: usize = 8 * WIDTH;
+
+/// How many bytes of columns are thought to fit.
+const CACHED: usize = 256 << 10;
 
 /// How many steps are taken between two looks at whether all walks have ended.
 const STRIDE: u32 = 4;
@@ -56,8 +67,19 @@ impl<T: Real> Forest<T> {
     ) -> Result<(), E> {
         assert!(width >= self.features, "rows are too narrow for the trees");
         let rows = values.len() / width;
-        for first in (0..rows).step_by(BLOCK) {
-            let block = BLOCK.min(rows - first);
+        let selection = self
+            .selection
+            .as_ref()
+            .filter(|_| aggregate == Aggregate::Sum && rows >= FEW);
+        let most = match selection {
+            Some(selection) => {
+                let bytes = (selection.columns.len() * size_of::<T>()).max(1);
+                (CACHED / bytes).clamp(WIDTH, SELECTED) / WIDTH * WIDTH
+            }
+            None => BLOCK,
+        };
+        for first in (0..rows).step_by(most) {
+            let block = most.min(rows - first);
             let values = &values[first * width..(first + block) * width];
             buffers.reset(block * self.targets);
             if !start.is_empty() {
@@ -65,7 +87,10 @@ impl<T: Real> Forest<T> {
                     scores.copy_from_slice(start);
                 }
             }
-            self.block(values, width, block, aggregate, buffers);
+            match selection {
+                Some(selection) => self.select(selection, values, width, block, buffers),
+                None => self.block(values, width, block, aggregate, buffers),
+            }
             finish(Scored {
                 first,
                 scores: &mut buffers.scores,
@@ -97,6 +122,106 @@ impl<T: Real> Forest<T> {
         }
     }
 
+    /// Scores a block of rows by the selection, and by walks where it says so.
+    fn select(
+        &self,
+        selection: &Selection<T>,
+        values: &[T],
+        width: usize,
+        rows: usize,
+        buffers: &mut Buffers<T>,
+    ) {
+        let Leaves::OnePerTree(targets) = &self.leaves else {
+            return;
+        };
+        let chunks = rows.div_ceil(WIDTH);
+        let blank = [T::default(); WIDTH];
+        let Buffers {
+            scores,
+            has,
+            ends,
+            columns,
+            stack,
+            sums,
+        } = buffers;
+        columns.clear();
+        columns.resize(selection.columns.len() * chunks, blank);
+        for (column, &feature) in columns.chunks_exact_mut(chunks).zip(&selection.columns) {
+            let cells = values.iter().skip(feature as usize).step_by(width);
+            let column = column.as_flattened_mut();
+            column.iter_mut().zip(cells).for_each(|(to, &x)| *to = x);
+        }
+        stack.resize(selection.height.max(1) * chunks, blank);
+        sums.clear();
+        sums.resize(self.targets * chunks, blank);
+        for (target, sums) in sums.chunks_exact_mut(chunks).enumerate() {
+            let start = scores.iter().skip(target).step_by(self.targets);
+            let sums = sums.as_flattened_mut();
+            sums.iter_mut().zip(start).for_each(|(to, &x)| *to = x);
+        }
+        let mut step = 0;
+        for (tree, part) in selection.parts.iter().enumerate() {
+            let target = targets[tree] as usize;
+            let sums = &mut sums[target * chunks..][..chunks];
+            match *part {
+                Part::Steps(count) => {
+                    selection.run(step, count as usize, columns, chunks, stack);
+                    step += count as usize;
+                    for (sums, leaves) in sums.iter_mut().zip(stack.iter()) {
+                        for (sum, &leaf) in sums.iter_mut().zip(leaves) {
+                            *sum += leaf;
+                        }
+                    }
+                }
+                Part::Leaf(leaf) => {
+                    let sums: &mut [T] = sums.as_flattened_mut();
+                    sums.iter_mut().for_each(|sum| *sum += leaf);
+                }
+                Part::Walk => {
+                    self.ends(tree, values, width, ends);
+                    let sums: &mut [T] = sums.as_flattened_mut();
+                    for (sum, &end) in sums.iter_mut().zip(ends.iter()) {
+                        *sum += self.nodes[end as usize].threshold;
+                    }
+                }
+            }
+            let has = has.iter_mut().skip(target).step_by(self.targets);
+            has.for_each(|has| *has = true);
+        }
+        for (target, sums) in sums.chunks_exact(chunks).enumerate() {
+            let scores = scores.iter_mut().skip(target).step_by(self.targets);
+            let sums: &[T] = sums.as_flattened();
+            scores.zip(sums).for_each(|(to, &sum)| *to = sum);
+        }
+    }
+
+    /// The leaves of one tree for every row of a block.
+    fn ends(&self, tree: usize, values: &[T], width: usize, ends: &mut Vec<u32>) {
+        match self.comparison {
+            Comparison::LessOrEqual => self.tree::<LessOrEqual>(tree, values, width, ends),
+            Comparison::Less => self.tree::<Less>(tree, values, width, ends),
+            Comparison::LessOrEqualNan => self.tree::<LessOrEqualNan>(tree, values, width, ends),
+            Comparison::LessNan => self.tree::<LessNan>(tree, values, width, ends),
+            Comparison::Mixed => self.tree::<Mixed>(tree, values, width, ends),
+            Comparison::Sets => self.tree::<InSets>(tree, values, width, ends),
+        }
+    }
+
+    fn tree<C: Compare>(&self, tree: usize, values: &[T], width: usize, ends: &mut Vec<u32>) {
+        let root = self.roots[tree];
+        ends.clear();
+        for group in values.chunks(LANES * width) {
+            let count = group.len() / width;
+            let mut lanes = [&group[..width]; LANES];
+            for (lane, row) in lanes.iter_mut().zip(group.chunks_exact(width)) {
+                *lane = row;
+            }
+            let mut at = [root.node; LANES];
+            advance::<T, C>(&self.nodes, &self.sets, &mut at, &lanes, root.depth);
+            ends.extend_from_slice(&at[..count]);
+        }
+    }
+
     fn walk<C: Compare>(
         &self,
         values: &[T],
@@ -105,7 +230,9 @@ impl<T: Real> Forest<T> {
         aggregate: Aggregate,
         buffers: &mut Buffers<T>,
     ) {
-        let Buffers { scores, has, ends } = buffers;
+        let Buffers {
+            scores, has, ends, ..
+        } = buffers;
         if rows == 1 {
             // One row: several trees at the same time.
             for (group, roots) in self.roots.chunks(LANES).enumerate() {
@@ -128,18 +255,8 @@ impl<T: Real> Forest<T> {
             }
             return;
         }
-        for (tree, root) in self.roots.iter().enumerate() {
-            ends.clear();
-            for group in values.chunks(LANES * width) {
-                let count = group.len() / width;
-                let mut lanes = [&group[..width]; LANES];
-                for (lane, row) in lanes.iter_mut().zip(group.chunks_exact(width)) {
-                    *lane = row;
-                }
-                let mut at = [root.node; LANES];
-                advance::<T, C>(&self.nodes, &self.sets, &mut at, &lanes, root.depth);
-                ends.extend_from_slice(&at[..count]);
-            }
+        for tree in 0..self.roots.len() {
+            self.tree::<C>(tree, values, width, ends);
             self.take_all(tree, aggregate, scores, has, ends);
         }
     }
@@ -223,6 +340,12 @@ pub(crate) struct Buffers<T> {
     scores: Vec<T>,
     has: Vec<bool>,
     ends: Vec<u32>,
+    /// The block's columns, each as rows side by side.
+    columns: Vec<Rows<T>>,
+    /// The vectors that the steps of a selection work on.
+    stack: Vec<Rows<T>>,
+    /// The sums of each target, rows side by side.
+    sums: Vec<Rows<T>>,
 }
 
 impl<T: Real> Buffers<T> {

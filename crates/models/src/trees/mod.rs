@@ -5,8 +5,11 @@
 
 pub(crate) mod build;
 pub(crate) mod kernel;
+mod select;
 #[cfg(test)]
 mod tests;
+
+use select::{Build, Selection};
 
 /// A floating-point type that thresholds and features can have.
 pub(crate) trait Real:
@@ -204,6 +207,7 @@ pub(crate) struct Forest<T> {
     targets: usize,
     leaves: Leaves<T>,
     sets: Sets,
+    selection: Option<Selection<T>>,
 }
 
 impl<T: Real> Forest<T> {
@@ -256,6 +260,7 @@ impl<T: Real> Forest<T> {
         }
         let comparison = comparison(&nodes);
         Ok(Forest {
+            selection: Selection::new(Build::best(), &nodes, &roots, &leaves, comparison),
             nodes,
             roots,
             comparison,
@@ -288,9 +293,26 @@ impl<T: Real> Forest<T> {
             .any(|n| n.next[0] != n.next[1] && n.feature & flags::NAN_HOLDS != 0)
     }
 
+    /// Takes another build of the kernel.
+    #[cfg(test)]
+    pub fn with_build(mut self, build: select::Build) -> Forest<T> {
+        let (nodes, leaves) = (&self.nodes, &self.leaves);
+        self.selection = Selection::new(build, nodes, &self.roots, leaves, self.comparison);
+        self
+    }
+
     /// The same forest in double precision: thresholds and weights widen exactly.
     pub fn widened(&self) -> Forest<f64> {
+        let mut wide = self.widened_trees();
+        let (nodes, leaves) = (&wide.nodes, &wide.leaves);
+        let build = Build::best();
+        wide.selection = Selection::new(build, nodes, &wide.roots, leaves, wide.comparison);
+        wide
+    }
+
+    fn widened_trees(&self) -> Forest<f64> {
         Forest {
+            selection: None,
             nodes: self
                 .nodes
                 .iter()

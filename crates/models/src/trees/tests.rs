@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use super::build::{Mode, RawNode, RawWeight, forest};
 use super::kernel::Buffers;
+use super::select::Build;
 use super::{Aggregate, Comparison, Forest, Leaves, Sets};
 
 /// Values that meet the thresholds often, and everything a float can be otherwise.
@@ -205,11 +206,14 @@ proptest! {
         let forest = forest(&case.nodes, &case.weights, case.targets, Sets::default()).unwrap();
         for aggregate in [Aggregate::Sum, Aggregate::Min, Aggregate::Max] {
             let (scores, has) = plain(&case, aggregate);
-            let (ours, own) = kernel(&forest, &case, aggregate);
-            prop_assert_eq!(&own, &has);
             // Bit for bit: the order of the additions is part of the contract.
             let bits = |v: &[f32]| v.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
-            prop_assert_eq!(bits(&ours), bits(&scores));
+            for build in Build::all() {
+                let forest = forest.clone().with_build(build);
+                let (ours, own) = kernel(&forest, &case, aggregate);
+                prop_assert_eq!(&own, &has);
+                prop_assert_eq!(bits(&ours), bits(&scores));
+            }
             // Each row alone takes the path of a single row.
             for (i, row) in case.rows.chunks(case.width).enumerate() {
                 let one = Case { rows: row.to_vec(), ..case.clone() };
@@ -225,13 +229,19 @@ proptest! {
         let narrow = forest(&case.nodes, &case.weights, case.targets, Sets::default()).unwrap();
         let wide = narrow.widened();
         let rows: Vec<f64> = case.rows.iter().map(|&v| f64::from(v)).collect();
-        let mut buffers = Buffers::default();
-        let mut scores = Vec::new();
-        wide.score(&rows, case.width, Aggregate::Max, &mut buffers, |block| {
-            scores.extend(block.scores.iter().map(|&v| v as f32));
-            Ok::<(), ()>(())
-        }).unwrap();
-        prop_assert_eq!(scores, kernel(&narrow, &case, Aggregate::Max).0);
+        for build in Build::all() {
+            // The weights are eighths, whose sums are exact in both.
+            for aggregate in [Aggregate::Max, Aggregate::Sum] {
+                let wide = wide.clone().with_build(build);
+                let mut buffers = Buffers::default();
+                let mut scores = Vec::new();
+                wide.score(&rows, case.width, aggregate, &mut buffers, |block| {
+                    scores.extend(block.scores.iter().map(|&v| v as f32));
+                    Ok::<(), ()>(())
+                }).unwrap();
+                prop_assert_eq!(&scores, &kernel(&narrow, &case, aggregate).0);
+            }
+        }
     }
 }
 
