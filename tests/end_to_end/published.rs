@@ -62,7 +62,7 @@ impl Published {
     #[track_caller]
     fn drive(&self, server: &Server) {
         let examples = match std::env::var_os("UMPIRE_TEST_FULL") {
-            Some(_) => "200",
+            Some(_) => "50",
             None => "5",
         };
         let output = Command::new(&self.python)
