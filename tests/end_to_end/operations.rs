@@ -76,6 +76,14 @@ fn operations_are_for_operators() {
         ("POST", "/umpire/v1/nodes/x/resume"),
         ("GET", "/umpire/v1/containers"),
         ("POST", "/umpire/v1/containers/1/retire"),
+        ("GET", "/umpire/v1/limits"),
+        ("PUT", "/umpire/v1/limits"),
+        ("GET", "/umpire/v1/cluster/configuration"),
+        ("PUT", "/umpire/v1/cluster/configuration"),
+        ("POST", "/umpire/v1/configuration/reload"),
+        ("POST", "/umpire/v1/secrets/rotate"),
+        ("POST", "/umpire/v1/backup"),
+        ("GET", "/umpire/v1/services/linear/export"),
     ] {
         let reply = Request::new(method, path)
             .bearer(&service.primary)
