@@ -428,6 +428,61 @@ def trees(c, rng):
     c.add("TreeEnsembleClassifier", [x], [I, F], domain=ML, classlabels_int64s=[0], class_ids=[0] * 5, class_weights=[0.1, -0.2, 0.3, 0.15, -0.45], **nodes, **branch)
 
 
+def ensemble(c, rng):
+    """`TreeEnsemble` of version 5: two trees, of five splits and of one."""
+    x = f32([0.5, -1.0], [0.4999, 1.0], [0.5001, 0.9999], [np.nan, np.nan], [-5, np.nan], [3, 3], [-0.0, -1.0], [2.5, 7], [40, -1])
+    whole = f32([0, -1], [1, 7], [3, 1], [np.nan, np.nan], [-5, np.nan], [3, 3], [-0.0, -1.0], [2, 7], [40, -1])
+    shape = dict(
+        tree_roots=[0, 3],
+        nodes_featureids=[0, 1, 0, 1],
+        nodes_truenodeids=[1, 0, 2, 4],
+        nodes_trueleafs=[0, 1, 1, 1],
+        nodes_falsenodeids=[2, 1, 3, 5],
+        nodes_falseleafs=[0, 1, 1, 1],
+    )
+
+    def add(kind, modes, members=None, missing=None, targets=1, splits=(0.5, -1.0, 3.0, 0.9999), **more):
+        given = dict(shape)
+        rows = x if members is None else whole
+        if members is not None:
+            given["membership_values"] = helper.make_tensor("m", kind, [len(members)], members)
+        if missing:
+            given["nodes_missing_value_tracks_true"] = missing
+        c.add(
+            "TreeEnsemble",
+            [rows if kind == F else rows.astype(np.float64)],
+            [kind],
+            domain=ML,
+            ml=5,
+            n_targets=targets,
+            nodes_modes=helper.make_tensor("k", TensorProto.UINT8, [4], modes),
+            nodes_splits=helper.make_tensor("s", kind, [4], splits),
+            leaf_weights=helper.make_tensor("w", kind, [6], [1.0, 2.5, -4.0, 0.125, 16.0, 0.1]),
+            leaf_targetids=[0] * 6 if targets == 1 else [0, 1, 0, 1, 1, 0],
+            **given,
+            **more,
+        )
+
+    nan = float("nan")
+    for kind in (F, D):
+        for mode in range(6):
+            for missing in (None, [1, 1, 1, 1], [0, 1, 0, 1]):
+                add(kind, [mode] * 4, missing=missing)
+        add(kind, [0, 3, 4, 5], missing=[1, 0, 0, 1])
+        # ONNX Runtime takes whole members only, and cuts what it looks up to a whole number, which
+        # the specification does not.
+        sets = [-1.0, 2.0, nan, 7.0, 1.0, 3.0, nan]
+        for missing in (None, [1, 1, 1, 1], [1, 0, 0, 0]):
+            add(kind, [0, 6, 2, 6], sets, missing)
+            add(kind, [6, 0, 6, 4], [0.0, 3.0, -5.0, nan, 2.0, 40.0, nan], missing)
+            add(kind, [6, 6, 6, 6], [3.0, 5.0, nan, 1.0, nan, 2.0, 3.0, 40.0, nan, 7.0, nan], missing)
+        for aggregate in range(4):
+            for transform in (0, 3, 4):  # 1 and 2 are refused
+                if kind == F or transform == 0:
+                    add(kind, [0] * 4, targets=2, aggregate_function=aggregate, post_transform=transform)
+                    add(kind, [1] * 4, aggregate_function=aggregate, post_transform=transform)
+
+
 def classic(c, rng):
     x = rng.normal(size=(6, 3)).astype(np.float32)
     gaps = x.copy()
@@ -529,7 +584,7 @@ def text(c, rng):
 def main(seed, out):
     rng = np.random.default_rng(seed)
     c = Cases()
-    for part in (basic, sums, places, scan, trees, classic, text):
+    for part in (basic, sums, places, scan, trees, ensemble, classic, text):
         part(c, rng)
     out.mkdir(parents=True, exist_ok=True)
     (out / "operators.json").write_text(json.dumps(c.list))

@@ -380,8 +380,13 @@ impl<'g> Trace<'g> {
             return false;
         };
         self.behind(name).any(|(node, _)| {
-            ["TreeEnsembleRegressor", "LinearRegressor", "SVMRegressor"]
-                .contains(&node.op_type.as_str())
+            [
+                "TreeEnsemble",
+                "TreeEnsembleRegressor",
+                "LinearRegressor",
+                "SVMRegressor",
+            ]
+            .contains(&node.op_type.as_str())
         })
     }
 }

@@ -1,6 +1,7 @@
 //! The operators of `ai.onnx.ml`.
 
 mod encode;
+mod ensemble;
 mod linear;
 mod maps;
 mod numeric;
@@ -31,6 +32,7 @@ pub(crate) fn maker(op: &str) -> Option<Maker> {
         "SVMClassifier" => svm::classifier,
         "SVMRegressor" => svm::regressor,
         "Scaler" => numeric::scaler,
+        "TreeEnsemble" => ensemble::tree_ensemble,
         "TreeEnsembleClassifier" => tree::classifier,
         "TreeEnsembleRegressor" => tree::regressor,
         "ZipMap" => maps::zip_map,

@@ -16,7 +16,7 @@ use crate::trees::kernel::{Buffers, Scored};
 use crate::trees::{Aggregate, Forest, Real, Sets};
 
 /// The forest in the precision of its attributes, and in double precision for inputs of doubles.
-enum Precision {
+pub(super) enum Precision {
     Single {
         forest: Forest<f32>,
         base: Vec<f32>,
@@ -30,14 +30,14 @@ enum Precision {
 }
 
 impl Precision {
-    fn trees(&self) -> usize {
+    pub fn trees(&self) -> usize {
         match self {
             Precision::Single { forest, .. } => forest.trees(),
             Precision::Double { forest, .. } => forest.trees(),
         }
     }
 
-    fn targets(&self) -> usize {
+    pub fn targets(&self) -> usize {
         match self {
             Precision::Single { forest, .. } => forest.targets(),
             Precision::Double { forest, .. } => forest.targets(),
@@ -235,17 +235,18 @@ impl Columns {
 
 /// How the trees come together at the end.
 #[derive(Debug, Clone, Copy, PartialEq)]
-enum Combination {
+pub(super) enum Combination {
     Sum,
     Average,
     Min,
     Max,
 }
 
-struct Regressor {
-    forest: Precision,
-    combination: Combination,
-    transform: Transform,
+/// Sums of trees with their end.
+pub(super) struct Regressor {
+    pub forest: Precision,
+    pub combination: Combination,
+    pub transform: Transform,
 }
 
 /// `TreeEnsembleRegressor`.
@@ -308,7 +309,7 @@ thread_local! {
 }
 
 /// Scores every row of `x` in the right precision.
-fn score(
+pub(super) fn score(
     forest: &Precision,
     x: &Tensor,
     aggregate: Aggregate,
