@@ -166,7 +166,7 @@ pub fn invalid_blob_extension() {
             &retrained.update(&base, relative),
             bad_argument::invalid_blob_extension(
                 format!("{base}{relative}"),
-                ".ilearner, .itransform, .onnx",
+                ".ilearner, .itransform, .onnx, .txt, .json, .ubj",
             )
             .at(TARGET),
         );

@@ -492,6 +492,38 @@ fn a_credential_is_kept_sealed_and_accepted_back() {
     let service = server.service("a");
     assert_eq!(value(&service.score_x(1.0)), "3");
 
+    // An endpoint with a model of its own has the secret too, at once.
+    let endpoints = format!(
+        "/workspaces/{}/webservices/{}/endpoints/own",
+        service.workspace, service.service
+    );
+    let made = ask(
+        &server,
+        "PUT",
+        &endpoints,
+        Some(&json!({"Description": ""})),
+    );
+    assert!(made.status < 300, "{}", made.text());
+    let made = made.json();
+    let model = server.upload(&crate::support::onnx::linear(&[5.0], 1.0));
+    let (base, relative) = model.split_at("umpire:sha256:".len());
+    let update = json!({"Resources": [{
+        "Name": "Test [trained model]",
+        "Location": {"BaseLocation": base, "RelativeLocation": relative, "SasBlobToken": ""},
+    }]});
+    let updated = ask(&server, "PATCH", &endpoints, Some(&update));
+    assert!(updated.status < 300, "{}", updated.text());
+    let own = crate::support::Service {
+        endpoint: made["ApiLocation"]
+            .as_str()
+            .and_then(|location| location.rsplit('/').next())
+            .expect("an id")
+            .to_owned(),
+        primary: made["PrimaryKey"].as_str().expect("a key").to_owned(),
+        ..service.clone()
+    };
+    assert_eq!(value(&own.score_x(1.0)), "6");
+
     // What has our thumbprint and is not ours is refused.
     let mut changed = shown.clone();
     changed["properties"]["package"]["nodes"]["node3"]["parameters"][NAME]["value"] = json!("AAAA");

@@ -361,7 +361,7 @@ fn a_retrained_model_is_fetched_checked_and_kept() {
     for (relative, signature, code) in [
         ("container/absent.ilearner", SIGNATURE, "BlobNotFound"),
         (path, "?sig=wrong", "BlobNotFound"),
-        ("container/model.txt", SIGNATURE, "InvalidBlobExtension"),
+        ("container/model.csv", SIGNATURE, "InvalidBlobExtension"),
         ("", SIGNATURE, "InputBlobRelativeLocationInvalid"),
     ] {
         let reply = patch(relative, signature);

@@ -287,14 +287,8 @@ impl Manager {
             let label = format!("{}/{}", default.service_name.name, new.name);
             let made = async {
                 let revision = inner.store.ledger.revision(new.revision).await?;
-                let files = source::files(
-                    &inner.store,
-                    revision.id,
-                    revision.definition,
-                    &revision.resources,
-                    options.pool,
-                    &options.modules,
-                )?;
+                let (store, modules) = (&inner.store, &options.modules);
+                let files = source::stored_files(store, &revision, options.pool, modules)?;
                 let prepared = inner.host.prepare(endpoint.0, &label, files).await?;
                 let entry = inner.store.ledger.create_endpoint(new, &actor).await?;
                 inner.host.activate(prepared);

@@ -561,14 +561,8 @@ impl Inner {
                     .unwrap_or(throttles.most)
                     .clamp(throttles.least, throttles.most)
             });
-        let files = source::files(
-            &self.store,
-            revision.id,
-            revision.definition.clone(),
-            &revision.resources,
-            self.options.load().pool,
-            &self.options.load().modules,
-        )?;
+        let (store, options) = (&self.store, self.options.load());
+        let files = source::stored_files(store, &revision, options.pool, &options.modules)?;
         let label = entry.label();
         let prepared = self.host.prepare(entry.endpoint.0, &label, files).await?;
         let after = self

@@ -5,8 +5,9 @@ use store::Sha256;
 
 use crate::location::SCHEME;
 
-/// The extensions of a resource that an endpoint can be given.
-const EXTENSIONS: [&str; 3] = [".ilearner", ".itransform", ".onnx"];
+/// The extensions of a resource that an endpoint can be given: those of the old service, and those
+/// under which models are known that are read here. What a file really is its content tells.
+const EXTENSIONS: [&str; 6] = [".ilearner", ".itransform", ".onnx", ".txt", ".json", ".ubj"];
 /// The path of this installation's own blobs below its URL.
 const OWN_BLOBS: &str = "/umpire/v1/blobs/";
 

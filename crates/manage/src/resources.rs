@@ -19,7 +19,7 @@ use crate::endpoints::EndpointView;
 use crate::json::{member, object_mut, read_object};
 use crate::members::Members;
 use crate::reference::{Place, Reference};
-use crate::{Inner, Manager, source};
+use crate::{Inner, Manager, credentials, source};
 
 /// The most resources that one call replaces.
 const MOST_UPDATES: usize = 100;
@@ -427,13 +427,14 @@ impl Inner {
     ) -> Result<Arc<Entry>, Fault> {
         let ledger = &self.store.ledger;
         let with = replaced(&revision.definition, &revision.resources, to.own)?;
+        let secrets = ledger.secrets(revision.id).await?;
+        let plain = credentials::plain(with.definition.clone(), secrets.as_deref());
         let next = if with.own.is_empty() {
             EndpointRevision::OfService(to.base)
         } else {
-            let secrets = ledger.secrets(revision.id).await?;
             EndpointRevision::Own {
                 id: Id::random(),
-                definition: with.definition.clone(),
+                definition: with.definition,
                 secrets: secrets_without(secrets, &with.assets),
                 resources: with.resources.clone(),
             }
@@ -442,7 +443,7 @@ impl Inner {
         let files = source::files(
             &self.store,
             next.id(),
-            with.definition,
+            plain,
             &with.resources,
             pool,
             &self.options.load().modules,

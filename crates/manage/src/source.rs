@@ -50,14 +50,7 @@ impl RevisionSource for StoredRevisions {
         })?;
         let package = Package::from_stored_json(&definition)?;
         check_resources(&package, &revision.resources)?;
-        files(
-            &self.store,
-            revision.id,
-            revision.definition,
-            &revision.resources,
-            self.limits,
-            &self.modules,
-        )
+        stored_files(&self.store, &revision, self.limits, &self.modules)
     }
 }
 
@@ -77,7 +70,29 @@ fn check_resources(package: &Package, stored: &[(String, Sha256)]) -> Result<(),
     Ok(())
 }
 
-/// A revision with its blobs opened, its definition as containers understand it.
+/// [`files`] of a revision that is stored. May wait for the ledger, where the secrets are.
+pub(crate) fn stored_files(
+    store: &Store,
+    revision: &store::Revision,
+    limits: PoolLimits,
+    modules: &ModuleIds,
+) -> Result<RevisionFiles, Fault> {
+    let secrets = match credentials::may_hide(&revision.definition) {
+        true => store.ledger.secrets_blocking(revision.id)?,
+        false => None,
+    };
+    files(
+        store,
+        revision.id,
+        credentials::plain(revision.definition.clone(), secrets.as_deref()),
+        &revision.resources,
+        limits,
+        modules,
+    )
+}
+
+/// A revision with its blobs opened. The definition comes with its credentials in the open, as
+/// containers understand it.
 pub(crate) fn files(
     store: &Store,
     revision: Id,
@@ -86,12 +101,6 @@ pub(crate) fn files(
     limits: PoolLimits,
     modules: &ModuleIds,
 ) -> Result<RevisionFiles, Fault> {
-    // A revision that is not stored yet comes with its credentials in the open.
-    let secrets = match credentials::may_hide(&definition) {
-        true => store.ledger.secrets_blocking(revision).ok().flatten(),
-        false => None,
-    };
-    let definition = credentials::plain(definition, secrets.as_deref());
     let resources = resources
         .iter()
         .map(|(asset, sha256)| Ok((asset.clone(), store.blobs.open(sha256)?, sha256.0)))
