@@ -571,6 +571,26 @@ def text(c, rng):
             for stop in ({}, {"stopwords": ["the", "FOX"]}):
                 c.add("StringNormalizer", [words], [S], case_change_action=case, is_case_sensitive=sensitive, locale="C", **stop)
     c.add("StringNormalizer", [strings("the").reshape(1, 1)], [S], case_change_action="LOWER", is_case_sensitive=1, locale="C", stopwords=["the"])
+    documents = strings("The quick, brown fox.", "", "naïve café 42x", "a-b--c  d,e;", "x").reshape(5, 1)
+    for mark in (0, 1):
+        fixed = dict(domain="com.microsoft", mark=mark, pad_value="#")
+        for least in (1, 2, 3):
+            for rows in (documents, documents.ravel(), strings("", ""), strings()):
+                for expression in ("[a-zA-Z0-9_]+", r"\w+", r"\b\w\w+\b", r"[^\s,;]+", "a|ab|[a-c]-b", r"\pL+", "(?i)THE|[X]", "x*", r"[[:alpha:]\-]+"):
+                    c.add("Tokenizer", [rows], [S], tokenexp=expression, mincharnum=least, **fixed)
+                for separators in ([" "], [" ", "[.]", ","], ["[^a-z]+"], [",| ", "-"], ["e", "x"]):
+                    c.add("Tokenizer", [rows], [S], separators=separators, mincharnum=least, **fixed)
+        c.add("Tokenizer", [documents], [S], tokenexp=".", mincharnum=1, **fixed)
+        c.add("Tokenizer", [documents], [S], separators=[""], mincharnum=1, **fixed)
+    spaced = strings("a b c", "  a  b ", "", " ", "a,b,,c", ",", "a, b")
+    for delimiter in ({}, {"delimiter": ""}, {"delimiter": ","}, {"delimiter": ", "}):
+        for most in ({}, {"maxsplit": 1}, {"maxsplit": 2}):
+            c.add("StringSplit", [spaced], [S, I], opset=20, **delimiter, **most)
+            c.add("StringSplit", [spaced[:6].reshape(2, 3)], [S, I], opset=20, **delimiter, **most)
+    c.add("StringConcat", [strings("a", "b"), strings("c", "é")], [S], opset=20)
+    c.add("StringConcat", [strings("a", "b").reshape(2, 1), strings("c", "d", "")], [S], opset=20)
+    for pattern in (r"[a-z]+", r"a|ab", r"(\w+, )*\w*", "", r"\d{4}-\d{2}", "x{,2}"):
+        c.add("RegexFullMatch", [strings("ab", "a", "x, y", "", "2024-11", "é", "x{,2}")], [B], opset=20, pattern=pattern)
     pool = dict(ngram_counts=[0, 3], ngram_indexes=[0, 1, 2, 3, 4], pool_strings=["a", "b", "c", "a", "b", "b", "c"])
     docs = strings("a", "b", "c", "a", "b", "x", "b", "c").reshape(2, 4)
     for mode in ("TF", "IDF", "TFIDF"):

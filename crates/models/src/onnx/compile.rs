@@ -458,7 +458,7 @@ fn at(label: &str, reject: Reject) -> Reject {
 /// Whether a node may be computed at compile time: all its inputs are constants, and a small file
 /// cannot make it large.
 fn is_foldable(op: &str, inputs: &[Source], constants: &[Option<&Value>]) -> bool {
-    const GROWS: [&str; 8] = [
+    const GROWS: [&str; 11] = [
         "ConstantOfShape",
         "Expand",
         "Tile",
@@ -467,6 +467,9 @@ fn is_foldable(op: &str, inputs: &[Source], constants: &[Option<&Value>]) -> boo
         "Scan",
         "OneHotEncoder",
         "TfIdfVectorizer",
+        "Tokenizer",
+        "StringSplit",
+        "StringConcat",
     ];
     const AT_MOST: usize = 1 << 24;
     if GROWS.contains(&op) {

@@ -15,12 +15,14 @@ mod layout;
 mod matmul;
 mod ml;
 mod norm;
+mod pattern;
 mod pick;
 mod reduce;
 mod scan;
 mod shape;
 mod softmax;
 mod text;
+mod tokens;
 mod unary;
 
 use crate::engine::Kernel;
@@ -40,6 +42,7 @@ fn maker(domain: &str, op: &str) -> Option<Maker> {
         "ai.onnx.ml" => ml::maker(op),
         "com.microsoft" => match op {
             "CDist" => Some(matmul::cdist),
+            "Tokenizer" => Some(tokens::tokenizer),
             _ => None,
         },
         _ => None,
@@ -122,7 +125,10 @@ fn basic(op: &str) -> Option<Maker> {
         "Gemm" => matmul::gemm,
         "MatMul" => matmul::matmul,
         "Scan" => scan::make,
+        "RegexFullMatch" => tokens::regex_full_match,
+        "StringConcat" => tokens::string_concat,
         "StringNormalizer" => text::string_normalizer,
+        "StringSplit" => tokens::string_split,
         "TfIdfVectorizer" => text::tf_idf,
         _ => return None,
     })
