@@ -44,6 +44,7 @@ from sklearn.discriminant_analysis import (
     LinearDiscriminantAnalysis,
     QuadraticDiscriminantAnalysis,
 )
+from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 from sklearn.feature_selection import SelectKBest
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF
@@ -128,6 +129,11 @@ class Data:
         )
         self.rich = np.where(money > money.median(), ">50K", "<=50K")
         self.counts = rng.integers(0, 9, (total, FEATURES)).astype(np.int64)
+        words = "The quick Brown fox jumps over a lazy dog not_now 42 café naïve re-do end".split()
+        joints = np.array([" ", " ", " ", ", ", ". ", "  ", " - ", "!"])
+        self.texts = np.array(
+            ["".join(w + j for w, j in zip(rng.choice(words, n), rng.choice(joints, n))) for n in rng.integers(1, 12, total)]
+        )
         self.codes = rng.integers(0, 5, (total, 3)).astype(np.float32)
 
 
@@ -301,6 +307,27 @@ def register_lightgbm():
     )
 
 
+def documents(estimator, texts, y, options=None):
+    """A model over one column of text."""
+
+    def make():
+        fitted = estimator.fit(texts[:TRAIN], y[:TRAIN])
+        # Without it the exporter leaves a locale in the model that few machines have.
+        chosen = {id(fitted.steps[0][1]): {"locale": "C"}}
+        if options is not None:
+            chosen[id(fitted)] = options
+        model = convert_sklearn(
+            fitted,
+            initial_types=[("text", StringTensorType([None, 1]))],
+            options=chosen,
+            target_opset=OPSETS,
+        ).SerializeToString()
+        rows = texts[TRAIN:].astype(object)
+        return model, [("text", rows)], {"text": rows.reshape(-1, 1)}, fitted
+
+    return make
+
+
 def adult(final):
     numbers = make_pipeline(SimpleImputer(strategy="median"), StandardScaler())
     texts = OneHotEncoder(handle_unknown="ignore")
@@ -464,6 +491,17 @@ def main(seed, out):
     w.write("adult_unseen", frame(adult(linear_model.LogisticRegression(max_iter=500)), unseen, d.rich))
     w.write("one_hot_codes", matrix(OneHotEncoder(sparse_output=False), d.codes.astype(np.int64), None, kind=Int64TensorType, dtype=np.int64))
     w.write("booleans", matrix(FunctionTransformer(), d.codes > 2, None, kind=BooleanTensorType, dtype=bool))
+
+    words = "[a-zA-Z0-9_]+"
+    logistic = linear_model.LogisticRegression(max_iter=500)
+    w.write("text_counts", documents(make_pipeline(CountVectorizer(token_pattern=words), logistic), d.texts, d.two, no_map))
+    w.write("text_default", documents(make_pipeline(CountVectorizer(), logistic), d.texts, d.names))
+    w.write("text_tfidf", documents(make_pipeline(TfidfVectorizer(token_pattern=words), logistic), d.texts, d.names))
+    w.write("text_pairs", documents(make_pipeline(TfidfVectorizer(token_pattern=words, ngram_range=(1, 2), sublinear_tf=True), logistic), d.texts, d.two, no_map))
+    w.write("text_stop_words", documents(make_pipeline(CountVectorizer(token_pattern=words, stop_words=["the", "fox"], binary=True), logistic), d.texts, d.two, no_map))
+    w.write("text_upper", documents(make_pipeline(TfidfVectorizer(token_pattern="[A-Za-z]+", lowercase=False, norm="l1"), logistic), d.texts, d.three, no_map))
+    w.write("text_characters", documents(make_pipeline(TfidfVectorizer(analyzer="char", ngram_range=(1, 2)), logistic), d.texts, d.two, no_map))
+    w.write("text_forest", documents(make_pipeline(CountVectorizer(token_pattern=words), ensemble.RandomForestClassifier(8, random_state=r)), d.texts, d.two, no_map))
 
     # Older and newer operator sets of the same model.
     for main_set, ml in ((9, 1), (11, 2), (15, 3), (21, 3)):
