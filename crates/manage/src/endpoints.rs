@@ -429,16 +429,9 @@ impl Manager {
         which: WhichKey,
     ) -> Result<[String; 2], Fault> {
         let entry = self.inner.entry_named(principal, service, endpoint)?;
-        let fresh = Some(store::random_key());
-        let (primary, secondary) = match which {
-            WhichKey::Primary => (fresh, None),
-            WhichKey::Secondary => (None, fresh),
-        };
-        let ledger = &self.inner.store.ledger;
-        ledger
-            .set_keys(entry.endpoint, primary, secondary, principal.actor())
-            .await?;
-        ledger.keys(entry.endpoint).await
+        self.inner
+            .regenerate(entry.endpoint, which, principal.actor())
+            .await
     }
 
     /// Removes an endpoint; calls under way end in order. The default endpoint goes last, and the

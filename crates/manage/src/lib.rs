@@ -421,16 +421,9 @@ impl Manager {
         which: WhichKey,
     ) -> Result<[String; 2], Fault> {
         let entry = self.inner.entry(principal, Role::Manage, &name.key())?;
-        let fresh = Some(store::random_key());
-        let (primary, secondary) = match which {
-            WhichKey::Primary => (fresh, None),
-            WhichKey::Secondary => (None, fresh),
-        };
-        let ledger = &self.inner.store.ledger;
-        ledger
-            .set_keys(entry.endpoint, primary, secondary, principal.actor())
-            .await?;
-        ledger.keys(entry.endpoint).await
+        self.inner
+            .regenerate(entry.endpoint, which, principal.actor())
+            .await
     }
 
     /// The revisions of a service that are kept, newest first.
@@ -538,6 +531,23 @@ impl Inner {
     pub(crate) async fn forget(&self, endpoint: store::Id) {
         self.host.remove(endpoint.0).await;
         self.telemetry.forget_endpoint(endpoint.0);
+    }
+
+    /// Makes one key of an endpoint anew; answers both.
+    async fn regenerate(
+        &self,
+        endpoint: store::Id,
+        which: WhichKey,
+        actor: &Actor,
+    ) -> Result<[String; 2], Fault> {
+        let fresh = Some(store::random_key());
+        let (primary, secondary) = match which {
+            WhichKey::Primary => (fresh, None),
+            WhichKey::Secondary => (None, fresh),
+        };
+        let ledger = &self.store.ledger;
+        ledger.set_keys(endpoint, primary, secondary, actor).await?;
+        ledger.keys(endpoint).await
     }
 
     async fn go_back(
