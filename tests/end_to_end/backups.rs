@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::{Output, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::support::{Request, Server, Service, Setup, command, onnx, packages};
 
@@ -223,4 +223,88 @@ fn a_service_is_exported_and_imported() {
     assert!(refused(with(&["import"], &file, &other)).contains("cut off"));
     let unknown = with(&["export", "nobody", "--output"], &file, &server);
     assert!(refused(unknown).contains("WebServiceNotFound"));
+}
+
+/// Further endpoints go with their service: settings, and models of their own.
+#[test]
+fn an_exported_service_has_its_endpoints() {
+    let server = Server::start();
+    let service = server.deploy_linear("linear");
+    let send = |server: &Server, method: &str, path: &str, body: &Value| {
+        let reply = Request::new(method, path)
+            .bearer(&server.token())
+            .json(body)
+            .send(server.address);
+        assert!(reply.status < 300, "{method} {path}: {}", reply.text());
+    };
+    let endpoint = |service: &Service, name: &str| {
+        format!(
+            "/workspaces/{}/webservices/{}/endpoints/{name}",
+            service.workspace, service.service
+        )
+    };
+    let low = json!({"Description": "slow", "ThrottleLevel": "Low"});
+    send(&server, "PUT", &endpoint(&service, "low"), &low);
+    let own = json!({"MaxConcurrentCalls": 7, "SampleDataEnabled": false});
+    send(&server, "PUT", &endpoint(&service, "own"), &own);
+    let model = server.upload(&onnx::linear(&[5.0], 1.0));
+    let (base, relative) = model.split_at("umpire:sha256:".len());
+    let update = json!({"PreventUpdate": true, "Resources": [{
+        "Name": "Test [trained model]",
+        "Location": {"BaseLocation": base, "RelativeLocation": relative, "SasBlobToken": ""},
+    }]});
+    send(&server, "PATCH", &endpoint(&service, "own"), &update);
+
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("linear.umpire");
+    let with = |verb: &[&str], server: &Server| {
+        umpire(verb, &[&file, Path::new("--data"), &server.data()])
+    };
+    succeeds(with(&["export", "linear", "--output"], &server));
+    let other = Server::start();
+    // Twice: endpoints that are there already become what the file says.
+    for _ in 0..2 {
+        let told = succeeds(with(&["import"], &other));
+        assert!(!told.contains("another than"), "{told}");
+        let imported = other.service("linear");
+        let read = |server: &Server, service: &Service, name: &str| {
+            let mut shown = Request::new("GET", &endpoint(service, name))
+                .bearer(&server.token())
+                .send(server.address)
+                .json();
+            let location = shown["ApiLocation"].as_str().unwrap().to_owned();
+            let scored = Service {
+                endpoint: location.rsplit('/').next().unwrap().to_owned(),
+                primary: shown["PrimaryKey"].as_str().unwrap().to_owned(),
+                ..service.clone()
+            }
+            .score_x(1.0);
+            assert_eq!(scored.status, 200, "{}", scored.text());
+            let settings = [
+                "Description",
+                "ThrottleLevel",
+                "MaxConcurrentCalls",
+                "PreventUpdate",
+                "SampleDataEnabled",
+                "DiagnosticsTraceLevel",
+            ];
+            let settings = settings.map(|member| shown[member].take());
+            (settings, scored.json())
+        };
+        for name in ["default", "low", "own"] {
+            assert_eq!(
+                read(&other, &imported, name),
+                read(&server, &service, name),
+                "{name}"
+            );
+        }
+    }
+
+    // An endpoint whose graph is not the default's is told about.
+    let mut package = packages::regression(&model, &["x"]);
+    package["properties"]["package"]["nodes"]["node3"]["parameters"] = json!({});
+    server.deploy("linear", &package);
+    succeeds(with(&["export", "linear", "--output"], &server));
+    let told = succeeds(with(&["import", "--name", "copy"], &other));
+    assert!(told.contains("low had was another than"), "{told}");
 }

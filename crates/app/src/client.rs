@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::{Value, json};
+use store::ExportedEndpoint;
 use ureq::http::{Method, Request, Response};
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
 use ureq::{Agent, Body, SendBody};
@@ -250,6 +251,42 @@ impl Client {
     ) -> Result<Endpoint, Failure> {
         let path = self.endpoints_path(service, Some(endpoint))?;
         self.call(Method::PUT, &path, Some(&value(request)?))
+    }
+
+    /// Makes an endpoint what an export says of it, whatever it was before: a copy of the default
+    /// one but for its settings and resources. The service is given by its name or id.
+    pub(crate) fn import_endpoint(
+        &self,
+        service: &str,
+        endpoint: &ExportedEndpoint,
+    ) -> Result<(), Failure> {
+        let path = self.endpoints_path(service, Some(&endpoint.name))?;
+        let mut settings = endpoint.settings.clone();
+        // Last, since it would stand in the way of the rest.
+        let prevented = settings.insert("PreventUpdate".into(), false.into());
+        self.send(Method::PUT, &path, Some(&settings.clone().into()))?;
+        let anew = json!({"OverwriteResources": true});
+        self.send(Method::POST, &format!("{path}/refresh"), Some(&anew))?;
+        if !endpoint.resources.is_empty() {
+            let resources: Vec<Value> = endpoint
+                .resources
+                .iter()
+                .map(|(name, sha256)| {
+                    json!({"Name": name, "Location": {
+                        "BaseLocation": "umpire:sha256:",
+                        "RelativeLocation": sha256.to_string(),
+                        "SasBlobToken": "",
+                    }})
+                })
+                .collect();
+            let update = json!({"Resources": resources});
+            self.send(Method::PATCH, &path, Some(&update))?;
+        }
+        if let Some(prevented) = prevented.filter(|prevented| *prevented == true) {
+            settings.insert("PreventUpdate".into(), prevented);
+            self.send(Method::PUT, &path, Some(&settings.into()))?;
+        }
+        Ok(())
     }
 
     /// The two keys of an endpoint; `rotate` makes one of them anew first.

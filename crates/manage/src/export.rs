@@ -1,13 +1,17 @@
 //! A service as one file, and the whole installation as one.
 
 use faults::Fault;
+use jiff::Timestamp;
 use serde_json::{Map, Value, json};
-use store::{Backup, Export, ExportedService, ResourceName, Role, Sha256};
+use store::{
+    Backup, Entry, Export, ExportedEndpoint, ExportedService, ResourceName, Revision, Role, Sha256,
+};
 
 use crate::Manager;
 use crate::access::{Principal, Target};
 use crate::deploy::broken;
-use crate::json::{object_mut, remove};
+use crate::json::{member, object_mut, remove};
+use crate::resources::package;
 use crate::view::ServiceView;
 
 impl Manager {
@@ -25,8 +29,8 @@ impl Manager {
     }
 
     /// A service with its blobs, to be written out: the revision that its default endpoint answers
-    /// by. Keys and secrets are left out; so are the plan and the workspace, which are this
-    /// installation's.
+    /// by, and of each further endpoint its settings and the resources that differ. Keys and
+    /// secrets are left out; so are the plan and the workspace, which are this installation's.
     ///
     /// # Errors
     /// `Unauthorized.ManagementRequestUnauthorized`; `NotFound.WebServiceNotFound`; those of
@@ -41,6 +45,14 @@ impl Manager {
         let revision = store.ledger.revision(entry.revision).await?;
         let secrets = store.ledger.secrets(entry.revision).await?;
         let view = ServiceView::new(entry, &revision.definition)?;
+        let endpoints = self.exported_endpoints(&view, &revision).await?;
+        let of_endpoints = endpoints.iter().flat_map(|endpoint| &endpoint.resources);
+        let blobs = revision
+            .resources
+            .iter()
+            .chain(of_endpoints)
+            .map(|(_, sha256)| *sha256)
+            .collect();
         let mut definition = Map::clone(&view.definition);
         remove(&mut definition, &["commitmentPlan"]);
         remove(&mut definition, &["machineLearningWorkspace"]);
@@ -51,16 +63,96 @@ impl Manager {
             tags: view.tags(),
             definition,
             secrets_left_out: names_of(secrets.as_deref()),
-            blobs: revision
-                .resources
-                .iter()
-                .map(|(_, sha256)| *sha256)
-                .collect(),
+            endpoints,
+            blobs,
         };
         tokio::task::spawn_blocking(move || store.export(service))
             .await
             .map_err(|e| broken(&e))?
     }
+}
+
+impl Manager {
+    /// The endpoints of a service beside the default one, of which `view` and `revision` are.
+    async fn exported_endpoints(
+        &self,
+        view: &ServiceView,
+        revision: &Revision,
+    ) -> Result<Vec<ExportedEndpoint>, Fault> {
+        let ledger = &self.inner.store.ledger;
+        let mut entries = ledger
+            .directory()
+            .endpoints_of(&view.entry.service)
+            .to_vec();
+        entries.retain(|entry| !entry.is_default());
+        entries.sort_by(|a, b| a.endpoint_name.cmp(&b.endpoint_name));
+        let default = named_resources(revision)?;
+        let mut endpoints = Vec::with_capacity(entries.len());
+        for entry in entries {
+            let own = ledger.revision(entry.revision).await?;
+            let definition = ServiceView::new(entry.clone(), &own.definition)?.definition;
+            let resources = named_resources(&own)?
+                .into_iter()
+                .filter(|resource| {
+                    let (name, sha256) = resource;
+                    default.iter().any(|(n, s)| n == name && s != sha256)
+                })
+                .collect();
+            endpoints.push(ExportedEndpoint {
+                name: entry.endpoint_name.clone(),
+                settings: settings_of(&entry),
+                resources,
+                differs: shape(&definition, &own.resources)
+                    != shape(&view.definition, &revision.resources),
+            });
+        }
+        Ok(endpoints)
+    }
+}
+
+/// The blobs of a revision by the names of their assets.
+fn named_resources(revision: &Revision) -> Result<Vec<(String, Sha256)>, Fault> {
+    let package = package(&revision.definition)?;
+    let named = |(id, asset): (&str, &graph::Asset)| {
+        let stored = revision.resources.iter().find(|(stored, _)| stored == id)?;
+        Some((asset.name.clone(), stored.1))
+    };
+    Ok(package.resources().filter_map(named).collect())
+}
+
+/// What a definition does, wherever its resources are.
+fn shape(definition: &Map<String, Value>, resources: &[(String, Sha256)]) -> Vec<Option<Value>> {
+    let mut definition = definition.clone();
+    let same = Sha256([0; 32]);
+    let anywhere: Vec<_> = resources.iter().map(|(id, _)| (id.clone(), same)).collect();
+    name_blobs(&mut definition, &anywhere);
+    ["assets", "package", "input", "output", "parameters"]
+        .iter()
+        .map(|name| member(&definition, name).cloned())
+        .collect()
+}
+
+/// An endpoint's settings as the body of a PUT.
+fn settings_of(entry: &Entry) -> Map<String, Value> {
+    let settings = &entry.settings;
+    let mut body = Map::new();
+    let mut add = |name: &str, value: Value| body.insert(name.to_owned(), value);
+    add("Description", json!(&*settings.description));
+    add("ThrottleLevel", json!(settings.throttle_level.name()));
+    add("MaxConcurrentCalls", json!(entry.max_concurrent_calls));
+    add("PreventUpdate", json!(settings.prevent_update));
+    add("SampleDataEnabled", json!(settings.sample_data));
+    if let Some(level) = settings.diagnostics {
+        add("DiagnosticsTraceLevel", json!(level.name()));
+    }
+    // One that has passed would be refused, and says nothing any more.
+    if let Some(expiry) = settings
+        .diagnostics_expiry
+        .filter(|e| *e > Timestamp::now())
+    {
+        add("DiagnosticsExpiryTime", json!(expiry.to_string()));
+    }
+    body
 }
 
 /// Lets each resource be found by its hash, wherever it was fetched from.

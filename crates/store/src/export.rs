@@ -1,4 +1,5 @@
-//! One service in one file: its definition and the blobs that it needs, for another installation.
+//! One service in one file: its definition, its endpoints and the blobs that they need, for another
+//! installation.
 //!
 //! Keys and secrets are not in it. The manifest names the secrets that were left out.
 
@@ -40,8 +41,24 @@ pub struct ServiceFile {
     pub definition: Map<String, Value>,
     /// Secrets that were left out, by where they belong in the definition.
     pub secrets_left_out: Vec<String>,
+    /// Its endpoints beside the default one.
+    pub endpoints: Vec<ExportedEndpoint>,
     /// Its blobs.
     pub files: Vec<ArchiveFile>,
+}
+
+/// A further endpoint of an exported service.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ExportedEndpoint {
+    /// Its name.
+    pub name: String,
+    /// Its settings, as a PUT of the classic API takes them.
+    pub settings: Map<String, Value>,
+    /// The resources that it has another of than the default endpoint, by the asset's name.
+    pub resources: Vec<(String, Sha256)>,
+    /// Whether the rest of its definition is another than the default endpoint's, which the file
+    /// does not hold.
+    pub differs: bool,
 }
 
 /// An export that is ready to be written out.
@@ -73,7 +90,9 @@ pub struct ExportedService {
     pub definition: Map<String, Value>,
     /// As in [`ServiceFile`].
     pub secrets_left_out: Vec<String>,
-    /// The blobs that the definition names.
+    /// As in [`ServiceFile`].
+    pub endpoints: Vec<ExportedEndpoint>,
+    /// The blobs that the definition and the endpoints name.
     pub blobs: Vec<Sha256>,
 }
 
@@ -110,6 +129,7 @@ impl Store {
             tags: service.tags,
             definition: service.definition,
             secrets_left_out: service.secrets_left_out,
+            endpoints: service.endpoints,
             files: files.clone(),
         };
         let manifest = serde_json::to_vec_pretty(&manifest).map_err(|e| {

@@ -52,7 +52,7 @@ pub use endpoints::{
     DiagnosticsLevel, EndpointMove, EndpointRevision, EndpointSettings, LOW_CONCURRENCY,
     NewEndpoint, OwnResource, ThrottleLevel,
 };
-pub use export::{Export, ExportedService, ServiceFile, read_export};
+pub use export::{Export, ExportedEndpoint, ExportedService, ServiceFile, read_export};
 pub use failures::FailedChange;
 pub use groups::{
     Group, GroupChange, GroupService, ModelPackageRecord, ModelPackageSummary, ModelPackageWrite,

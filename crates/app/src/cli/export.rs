@@ -8,14 +8,15 @@ use serde_json::{Map, Value, json};
 use store::ArchiveFile;
 
 use super::backup::{open, to_file};
-use super::{Common, Connect};
+use super::{Common, Connect, deploy};
 use crate::client::ServicePath;
 use crate::exit::Failure;
 use crate::term;
 
 /// Write a service with its model into one file, for another installation.
 ///
-/// Keys and secrets are left out; the file names the secrets that it lacks.
+/// Its further endpoints come with their settings and models. Keys and secrets are left out; the file
+/// names the secrets that it lacks.
 #[derive(Debug, Args)]
 pub(crate) struct Export {
     /// The service's name or id
@@ -54,7 +55,7 @@ impl Export {
 /// Deploy a service from a file that `umpire export` wrote.
 ///
 /// It goes the way of any deploy: the model is loaded and warmed up before the service takes calls.
-/// A service of that name gets a further revision and keeps its keys.
+/// A service of that name gets a further revision and keeps its keys, and so do its endpoints.
 #[derive(Debug, Args)]
 pub(crate) struct Import {
     /// The file, or - for standard input
@@ -90,8 +91,19 @@ impl Import {
         resource.insert("location".into(), json!(service.location));
         resource.insert("tags".into(), Value::from(service.tags));
         resource.insert("properties".into(), Value::from(service.definition));
-        client.put_service(&path, &Value::from(resource))?;
+        let deployed = deploy::put(&client, &path, &Value::from(resource))?;
         term::line(&format!("{} is deployed", path.name));
+        for endpoint in &service.endpoints {
+            client.import_endpoint(&deployed.service_id, endpoint)?;
+            term::line(&format!("{}/{} is ready", path.name, endpoint.name));
+            if endpoint.differs {
+                term::hint(&format!(
+                    "the definition that {} had was another than the default endpoint's, and is not \
+                     in the file: it has the default one now",
+                    endpoint.name
+                ));
+            }
+        }
         if !service.secrets_left_out.is_empty() {
             term::hint(&format!(
                 "secrets were left out of the file; give them anew: {}",
