@@ -58,16 +58,7 @@ impl Parts {
     }
 
     fn leaf(&mut self, tree: i64, id: i64, target: i64, weight: f64) {
-        self.nodes.push(RawNode {
-            tree,
-            id,
-            mode: Mode::Leaf,
-            feature: 0,
-            threshold: 0.0,
-            yes: 0,
-            no: 0,
-            nan_yes: false,
-        });
+        self.nodes.push(RawNode::leaf(tree, id));
         self.leaves.push(RawWeight {
             tree,
             node: id,

@@ -34,6 +34,22 @@ pub(crate) struct RawNode<T> {
     pub nan_yes: bool,
 }
 
+impl<T: Default> RawNode<T> {
+    /// A node at which a walk ends.
+    pub fn leaf(tree: i64, id: i64) -> RawNode<T> {
+        RawNode {
+            tree,
+            id,
+            mode: Mode::Leaf,
+            feature: 0,
+            threshold: T::default(),
+            yes: 0,
+            no: 0,
+            nan_yes: false,
+        }
+    }
+}
+
 /// One weight of a leaf as a file has it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct RawWeight<T> {

@@ -87,16 +87,7 @@ fn case() -> impl Strategy<Value = Case> {
                     }
                 }
                 for (id, _) in open {
-                    made.push(RawNode {
-                        tree,
-                        id,
-                        mode: Mode::Leaf,
-                        feature: 0,
-                        threshold: 0.0,
-                        yes: 0,
-                        no: 0,
-                        nan_yes: false,
-                    });
+                    made.push(RawNode::leaf(tree, id));
                     let weight = |k: i64| (id * 7 + k * 3 + tree) as f32 * 0.125 - seed as f32;
                     let mut give = |target: i64, k: i64| {
                         weights.push(RawWeight {

@@ -296,16 +296,7 @@ impl Lists {
                         continue;
                     }
                     leaf_seen[leaf] = Some(tree);
-                    raw.push(RawNode {
-                        tree: tree as i64,
-                        id: to,
-                        mode: Mode::Leaf,
-                        feature: 0,
-                        threshold: T::default(),
-                        yes: 0,
-                        no: 0,
-                        nan_yes: false,
-                    });
+                    raw.push(RawNode::leaf(tree as i64, to));
                     by_leaf.push(RawWeight {
                         tree: tree as i64,
                         node: to,
