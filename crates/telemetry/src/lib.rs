@@ -27,6 +27,8 @@ pub use metrics::{CallGuard, ContainerMetrics, EndpointMetrics, Outcome, Storage
 pub enum Surface {
     /// A scoring call (`/execute`, `/score`).
     Score,
+    /// A call about batch jobs, and a job that fails.
+    Jobs,
     /// A management call (Resource Manager shapes).
     Manage,
     /// A call of our own operators' API.
@@ -46,6 +48,7 @@ impl Surface {
     pub fn name(self) -> &'static str {
         match self {
             Surface::Score => "score",
+            Surface::Jobs => "jobs",
             Surface::Manage => "manage",
             Surface::Admin => "admin",
             Surface::Docs => "docs",

@@ -7,6 +7,7 @@ pub mod arm_2017_01_01;
 pub mod arm_plans;
 pub mod arm_provider;
 pub mod arm_workspaces;
+pub mod bes_2_0;
 pub mod classic;
 pub mod error;
 pub mod rrs_2_0;
