@@ -8,7 +8,7 @@ use crate::names::{NameKey, ResourceName, Subscription};
 use crate::sharded::Sharded;
 use crate::tokens::{Token, Tokens};
 use crate::workspaces::Sku;
-use crate::{EndpointSettings, Id, KeyDigest};
+use crate::{EndpointSettings, Id, KeyDigest, Recording};
 
 /// A snapshot of every workspace and endpoint, replaced whole after each committed write.
 ///
@@ -104,6 +104,8 @@ pub struct Entry {
     pub max_concurrent_calls: u32,
     /// What else the endpoint is set to.
     pub settings: EndpointSettings,
+    /// What is recorded of its calls.
+    pub recording: Recording,
     /// When the endpoint was made.
     pub endpoint_created: Timestamp,
     /// When the endpoint itself was last changed, other than in its keys.

@@ -78,6 +78,26 @@ impl DiagnosticsLevel {
     }
 }
 
+/// What is recorded of an endpoint's calls, jobs and container starts, and until when: what the
+/// endpoint is set to, else what its package says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Recording {
+    /// How much, until then.
+    pub level: DiagnosticsLevel,
+    /// When recording ends; `None` for never.
+    pub until: Option<Timestamp>,
+}
+
+impl Recording {
+    /// How much is recorded of what happens at that time.
+    pub fn at(&self, now: Timestamp) -> DiagnosticsLevel {
+        match self.until.is_some_and(|until| until <= now) {
+            true => DiagnosticsLevel::None,
+            false => self.level,
+        }
+    }
+}
+
 /// What an endpoint is set to, beside its throttle's number.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EndpointSettings {

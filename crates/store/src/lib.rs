@@ -50,7 +50,7 @@ pub use blobs::{Blobs, Incoming, Stored, Swept, SystemBlob, Upload};
 pub use directory::{DEFAULT_ENDPOINT, Directory, Entry, Workspace};
 pub use endpoints::{
     DiagnosticsLevel, EndpointMove, EndpointRevision, EndpointSettings, LOW_CONCURRENCY,
-    NewEndpoint, OwnResource, ThrottleLevel,
+    NewEndpoint, OwnResource, Recording, ThrottleLevel,
 };
 pub use export::{Export, ExportedEndpoint, ExportedService, ServiceFile, read_export};
 pub use failures::FailedChange;

@@ -16,6 +16,7 @@ pub(crate) const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0005.sql"),
     include_str!("migrations/0006.sql"),
     include_str!("migrations/0007.sql"),
+    include_str!("migrations/0010.sql"),
 ];
 
 /// Brings a ledger to the newest schema, each step in a transaction of its own.
@@ -148,5 +149,37 @@ mod tests {
             migrate(&mut connection, MIGRATIONS).unwrap();
             assert_eq!(version(&connection), MIGRATIONS.len() as i64);
         }
+    }
+
+    #[test]
+    fn diagnostics_of_revisions_that_were_there_before_are_known_after() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        let table = "CREATE TABLE revision_diagnostics";
+        let before = MIGRATIONS
+            .iter()
+            .position(|step| step.contains(table))
+            .unwrap();
+        migrate(&mut connection, &MIGRATIONS[..before]).unwrap();
+        connection
+            .pragma_update(None, "foreign_keys", false)
+            .unwrap();
+        for (id, definition) in [(1u8, r#"{"diagnostics":{"level":"all"}}"#), (2, "{}")] {
+            connection
+                .execute(
+                    "INSERT INTO revisions (id, service_id, number, definition, created)
+                     VALUES (?1, ?1, 1, ?2, 0)",
+                    rusqlite::params![[id; 16], definition],
+                )
+                .unwrap();
+        }
+        migrate(&mut connection, MIGRATIONS).unwrap();
+        let known: Vec<([u8; 16], String)> = connection
+            .prepare("SELECT revision_id, level FROM revision_diagnostics")
+            .and_then(|mut all| {
+                all.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
+                    .collect()
+            })
+            .unwrap();
+        assert_eq!(known, [([1; 16], "All".to_owned())]);
     }
 }

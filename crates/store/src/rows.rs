@@ -2,6 +2,8 @@
 
 use faults::{Class, Fault};
 use jiff::Timestamp;
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
@@ -9,7 +11,9 @@ use crate::directory::Entry;
 use crate::ledger::{Change, Failure};
 use crate::names::{ResourceName, Subscription};
 use crate::workspaces::{WorkspaceWrite, insert_workspace};
-use crate::{DiagnosticsLevel, EndpointSettings, Id, KeyDigest, Sealer, Sha256, ThrottleLevel};
+use crate::{
+    DiagnosticsLevel, EndpointSettings, Id, KeyDigest, Recording, Sealer, Sha256, ThrottleLevel,
+};
 
 /// What an installation starts with.
 #[derive(Debug, Clone)]
@@ -142,14 +146,24 @@ pub(crate) fn entries(connection: &Connection, service: Option<Id>) -> Result<Ve
                 r.id, r.number,
                 e.description, e.throttle_level, e.diagnostics_level, e.diagnostics_expiry,
                 e.prevent_update, e.sample_data, e.created, e.modified, e.version,
-                e.base_revision
+                e.base_revision, d.level, d.expiry
          FROM services s
          JOIN endpoints e ON e.service_id = s.id
          JOIN revisions r ON r.id = e.revision_id
+         LEFT JOIN revision_diagnostics d ON d.revision_id = r.id
          WHERE ?1 IS NULL OR s.id = ?1",
     )?;
     let rows = statement.query_map([service.map(|id| id.0)], |row| {
         let subscription: String = row.get(2)?;
+        let settings = EndpointSettings {
+            description: row.get(18)?,
+            throttle_level: ThrottleLevel::parse(row.get_ref(19)?.as_str()?)
+                .ok_or_else(|| damaged(19, "throttle level"))?,
+            diagnostics: level_at(row, 20)?,
+            diagnostics_expiry: optional_time_at(row, 21)?,
+            prevent_update: row.get(22)?,
+            sample_data: row.get(23)?,
+        };
         Ok(Entry {
             workspace: id_at(row, 0)?,
             subscription: Subscription::of(&subscription),
@@ -171,21 +185,12 @@ pub(crate) fn entries(connection: &Connection, service: Option<Id>) -> Result<Ve
             max_concurrent_calls: row.get(15)?,
             revision: id_at(row, 16)?,
             revision_number: number_at(row, 17)?,
-            settings: EndpointSettings {
-                description: row.get(18)?,
-                throttle_level: ThrottleLevel::parse(row.get_ref(19)?.as_str()?)
-                    .ok_or_else(|| damaged(19, "throttle level"))?,
-                diagnostics: match row.get::<_, Option<String>>(20)? {
-                    None => None,
-                    Some(text) => Some(
-                        DiagnosticsLevel::parse(&text)
-                            .ok_or_else(|| damaged(20, "diagnostics level"))?,
-                    ),
-                },
-                diagnostics_expiry: optional_time_at(row, 21)?,
-                prevent_update: row.get(22)?,
-                sample_data: row.get(23)?,
-            },
+            recording: recording(
+                &settings,
+                level_at(row, 28)?,
+                row.get_ref(29)?.as_str_or_null()?,
+            ),
+            settings,
             endpoint_created: time_at(row, 24)?,
             endpoint_modified: time_at(row, 25)?,
             endpoint_version: number_at(row, 26)?,
@@ -193,6 +198,39 @@ pub(crate) fn entries(connection: &Connection, service: Option<Id>) -> Result<Ve
         })
     })?;
     Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// What is recorded of an endpoint's calls, by its settings and by its package.
+fn recording(
+    settings: &EndpointSettings,
+    of_package: Option<DiagnosticsLevel>,
+    package_expiry: Option<&str>,
+) -> Recording {
+    match settings.diagnostics {
+        Some(level) => Recording {
+            level,
+            until: settings.diagnostics_expiry,
+        },
+        None => Recording {
+            level: of_package.unwrap_or_default(),
+            // Both hold where both are told; a time that cannot be read is past.
+            until: [
+                settings.diagnostics_expiry,
+                package_expiry.map(|text| read_time(text).unwrap_or(Timestamp::MIN)),
+            ]
+            .into_iter()
+            .flatten()
+            .min(),
+        },
+    }
+}
+
+/// A time of ISO 8601; one without an offset is of UTC.
+fn read_time(text: &str) -> Option<Timestamp> {
+    text.parse().ok().or_else(|| {
+        let local: DateTime = text.parse().ok()?;
+        TimeZone::UTC.to_timestamp(local).ok()
+    })
 }
 
 /// A value in the ledger that this program cannot have written.
@@ -222,6 +260,14 @@ pub(crate) fn digest_at(row: &Row<'_>, column: usize) -> Result<KeyDigest, rusql
 
 pub(crate) fn number_at(row: &Row<'_>, column: usize) -> Result<u64, rusqlite::Error> {
     u64::try_from(row.get::<_, i64>(column)?).map_err(|_| damaged(column, "number"))
+}
+
+fn level_at(row: &Row<'_>, column: usize) -> Result<Option<DiagnosticsLevel>, rusqlite::Error> {
+    let text = row.get_ref(column)?.as_str_or_null()?;
+    text.map(|text| {
+        DiagnosticsLevel::parse(text).ok_or_else(|| damaged(column, "diagnostics level"))
+    })
+    .transpose()
 }
 
 fn optional_time_at(row: &Row<'_>, column: usize) -> Result<Option<Timestamp>, rusqlite::Error> {

@@ -9,7 +9,7 @@ use faults::{Class, Fault, internal_error, rows};
 use jiff::Timestamp;
 use store::{
     DiagnosticsLevel, EndpointMove, EndpointRevision, EndpointSettings, Entry, Id, NewEndpoint,
-    OwnResource, Retention, Sha256, Store, ThrottleLevel,
+    Operation, OperationKind, OwnResource, Recording, Retention, Sha256, Store, ThrottleLevel,
 };
 
 async fn service(store: &Store) -> Arc<Entry> {
@@ -310,4 +310,115 @@ async fn what_is_refused_changes_nothing() {
             .unwrap()
     );
     assert_eq!(store.ledger.directory().endpoint_count(), 1);
+}
+
+fn recording_of(store: &Store, endpoint: Id) -> Recording {
+    let directory = store.ledger.directory();
+    directory.endpoint(&endpoint).unwrap().recording
+}
+
+#[tokio::test]
+async fn what_is_recorded_is_what_the_endpoint_or_else_its_package_says() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path(), None).unwrap();
+    let entry = service(&store).await;
+    let id = entry.endpoint;
+    assert_eq!(recording_of(&store, id), Recording::default());
+
+    let past = "2001-01-01";
+    let mut before = entry;
+    for (definition, level, until) in [
+        (
+            r#"{"diagnostics":{"level":"All","expiry":null}}"#,
+            "All",
+            None,
+        ),
+        (
+            r#"{"Diagnostics":{"LEVEL":" error ","Expiry":"2001-01-01T00:00:00+00:00"}}"#,
+            "Error",
+            Some(past),
+        ),
+        (
+            r#"{"diagnostics":{"level":"All","expiry":"2001-01-01"}}"#,
+            "All",
+            Some(past),
+        ),
+        (
+            r#"{"diagnostics":{"level":"All","expiry":""}}"#,
+            "All",
+            None,
+        ),
+        (r#"{"diagnostics":{"level":"None"}}"#, "None", None),
+        (r#"{"diagnostics":"All"}"#, "None", None),
+        ("no JSON", "None", None),
+        (r#"{"other":{"level":"All"},"level":"All"}"#, "None", None),
+        (r#"{"diagnostics":{"level":"All"}}"#, "All", None),
+    ] {
+        let write = next_revision(&store, &before, definition);
+        before = store
+            .ledger
+            .put_service_over(write, None, "test")
+            .await
+            .unwrap();
+        let found = before.recording;
+        assert_eq!(found.level.name(), level, "{definition}");
+        let until = until.map(|text| format!("{text}T00:00:00Z").parse::<Timestamp>().unwrap());
+        // A time is kept only of what is recorded.
+        assert_eq!(found.until, until, "{definition}");
+    }
+
+    // The endpoint's own word counts before the package's, in both directions.
+    let until = Timestamp::from_second(4_000_000_000).unwrap();
+    for (level, expiry) in [
+        (DiagnosticsLevel::None, None),
+        (DiagnosticsLevel::Error, Some(until)),
+    ] {
+        let settings = EndpointSettings {
+            diagnostics: Some(level),
+            diagnostics_expiry: expiry,
+            ..EndpointSettings::default()
+        };
+        let before = now(&store, id);
+        let after = store
+            .ledger
+            .set_endpoint(&before, settings, 20, "test")
+            .await
+            .unwrap();
+        assert_eq!(
+            (after.recording.level, after.recording.until),
+            (level, expiry)
+        );
+    }
+    let recording = recording_of(&store, id);
+    let level = |at| recording.at(at).name();
+    assert_eq!(level(Timestamp::UNIX_EPOCH), "Error");
+    assert_eq!(level(until), "None");
+
+    // A patch of the definition in its place counts too, and all is the same after a restart.
+    let before = now(&store, id);
+    let patch = store::PatchWrite {
+        service: before.service,
+        endpoint: id,
+        revision: before.revision,
+        expected: before.version,
+        tags: "{}".into(),
+        read_only: false,
+        max_concurrent_calls: None,
+        diagnostics: true,
+        keys: [None, None],
+        definition: r#"{"diagnostics":{"level":"Error"}}"#.into(),
+        secrets: None,
+    };
+    let (name, workspace) = (before.service_name.clone(), before.workspace);
+    let operation = Operation::begin(OperationKind::Update, name, before.service, workspace);
+    let after = store
+        .ledger
+        .patch_service(operation, patch, "test")
+        .await
+        .unwrap();
+    let (level, until) = (DiagnosticsLevel::Error, None);
+    assert_eq!(after.recording, Recording { level, until });
+    drop(store);
+    let store = Store::open(dir.path(), None).unwrap();
+    assert_eq!(recording_of(&store, id), Recording { level, until });
 }
