@@ -15,7 +15,8 @@ mod setup;
 mod system;
 
 pub use host::{
-    Call, Cgroups, ContainerState, ContainerStatus, Host, HostOptions, MIN_QUOTA_MB, PoolLimits,
-    PoolStatus, Prepared, RevisionFiles, RevisionSource,
+    Call, Cgroups, ContainerState, ContainerStatus, Excerpt, Host, HostOptions, MIN_QUOTA_MB,
+    PoolLimits, PoolStatus, Prepared, PrintedLine, Ran, RevisionFiles, RevisionSource,
+    StartListener, StartReport, Stream, Watch,
 };
 pub use operation::{FormWire, Operation};

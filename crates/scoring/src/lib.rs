@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use containers::{Call, Host, Operation};
+use containers::{Call, Host, Operation, Watch};
 use faults::Fault;
 use store::{Directory, Entry, KeyDigest, Store};
 use telemetry::{EndpointMetrics, Telemetry};
@@ -163,7 +163,7 @@ impl Scorer {
 
     /// Runs the call in a container and gives the reply's bytes. Dropping the future cancels the
     /// call. One that is answered counts as used: one transaction, and the time from here to the
-    /// answer.
+    /// answer. Who ran it is told to `watch`.
     ///
     /// # Errors
     /// What the container or the host answers.
@@ -173,6 +173,7 @@ impl Scorer {
         operation: Operation,
         body: Bytes,
         deadline: Instant,
+        watch: Option<&Watch>,
     ) -> Result<Bytes, Fault> {
         let call = Call {
             operation,
@@ -181,9 +182,10 @@ impl Scorer {
         };
         let entry = &endpoint.entry;
         let begun = Instant::now();
+        let (id, revision) = (entry.endpoint.0, entry.revision.0);
         let reply = self
             .host
-            .call(entry.endpoint.0, entry.revision.0, endpoint.label(), call)
+            .call_watched(id, revision, endpoint.label(), call, watch)
             .await?;
         endpoint.gate.used().count(begun.elapsed());
         Ok(reply)

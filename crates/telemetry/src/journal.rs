@@ -18,7 +18,7 @@ pub enum NoteLevel {
     Warn,
     /// Something failed.
     Error,
-    /// A line that a container wrote to its standard error.
+    /// A line that a container wrote to its standard output or standard error.
     Output,
 }
 

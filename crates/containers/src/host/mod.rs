@@ -17,10 +17,11 @@ mod schedule;
 mod spawn;
 mod start;
 mod status;
+mod watch;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
@@ -38,7 +39,9 @@ use process::{Process, Wish};
 use spawn::Spawner;
 
 pub use options::{Cgroups, HostOptions, MIN_QUOTA_MB, PoolLimits, RevisionFiles, RevisionSource};
+pub use output::{Excerpt, PrintedLine, Stream};
 pub use status::{ContainerState, ContainerStatus, PoolStatus};
+pub use watch::{Ran, StartListener, StartReport, Watch};
 
 /// One call.
 #[derive(Debug, Clone)]
@@ -71,6 +74,8 @@ struct Inner {
     closing: AtomicBool,
     /// That containers are not confined was said; once is enough.
     unconfined_said: AtomicBool,
+    /// Told of every start.
+    start_listener: OnceLock<Box<StartListener>>,
     /// One deploy at a time may go over the slots.
     over_limit: tokio::sync::Mutex<()>,
     runtime: tokio::runtime::Handle,
@@ -151,6 +156,7 @@ impl Host {
             next_number: AtomicU64::new(1),
             closing: AtomicBool::new(false),
             unconfined_said: AtomicBool::new(false),
+            start_listener: OnceLock::new(),
             over_limit: tokio::sync::Mutex::default(),
             runtime: tokio::runtime::Handle::current(),
         });
@@ -315,7 +321,28 @@ impl Host {
         label: &str,
         call: Call,
     ) -> Result<Bytes, Fault> {
-        self.0.call(endpoint, revision, label, call).await
+        self.0.call(endpoint, revision, label, call, None).await
+    }
+
+    /// [`Host::call`], of which `watch` then knows who ran it.
+    ///
+    /// # Errors
+    /// As for [`Host::call`].
+    pub async fn call_watched(
+        &self,
+        endpoint: [u8; 16],
+        revision: [u8; 16],
+        label: &str,
+        call: Call,
+        watch: Option<&Watch>,
+    ) -> Result<Bytes, Fault> {
+        self.0.call(endpoint, revision, label, call, watch).await
+    }
+
+    /// Tells `listener` of every start of a container from now on, when it is over. A host has one
+    /// listener: a second one is not heard.
+    pub fn on_start(&self, listener: Box<StartListener>) {
+        let _ = self.0.start_listener.set(listener);
     }
 
     /// The endpoint is deleted: no call is taken any more, its containers finish theirs and end.
@@ -467,6 +494,7 @@ impl Inner {
         revision: [u8; 16],
         label: &str,
         call: Call,
+        watch: Option<&Watch>,
     ) -> Result<Bytes, Fault> {
         if self.is_closing() {
             return Err(unavailable("the host is shutting down"));
@@ -480,6 +508,9 @@ impl Inner {
                 None => self.wait(&pool, revision, call.deadline).await?,
             };
             let process = admission.process.clone();
+            if let Some(watch) = watch {
+                watch.handed_to(&process);
+            }
             let left = call.deadline.saturating_duration_since(Instant::now());
             let budget_ms = u32::try_from(left.as_millis()).unwrap_or(u32::MAX);
             if budget_ms == 0 {

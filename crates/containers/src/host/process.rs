@@ -15,6 +15,7 @@ use super::cgroup::Cgroup;
 use super::connection::{Connection, ReadEnd};
 use super::machine::Slot;
 use super::options::PoolLimits;
+use super::output::Printed;
 use super::pool::Pool;
 use super::spawn::{Child, Exit};
 use super::{Inner, NoteLevel};
@@ -132,6 +133,8 @@ pub(super) struct Process {
     pub(super) connection: Arc<Connection>,
     pub(super) quota_mb: u64,
     pub(super) started: Instant,
+    /// What it wrote to its standard output and standard error.
+    pub(super) printed: Printed,
     telemetry: Telemetry,
     phase: Mutex<Phase>,
     cgroup: Mutex<Option<Cgroup>>,
@@ -168,6 +171,7 @@ impl Process {
             connection,
             quota_mb,
             started: Instant::now(),
+            printed: Printed::default(),
             telemetry,
             phase: Mutex::new(Phase::Starting),
             cgroup: Mutex::new(cgroup),

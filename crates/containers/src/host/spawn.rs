@@ -22,8 +22,10 @@ pub(super) struct Order {
     pub(super) command: Vec<OsString>,
     /// Descriptors that become 3, 4, 5, ... in the child.
     pub(super) descriptors: Vec<OwnedFd>,
-    /// Standard output and standard error.
+    /// Standard output.
     pub(super) output: OwnedFd,
+    /// Standard error.
+    pub(super) error: OwnedFd,
     /// `RLIMIT_DATA` in bytes.
     pub(super) data_limit: Option<u64>,
     /// `cgroup.procs` of the control group to join, open for writing.
@@ -139,6 +141,7 @@ fn spawn(order: Order) -> io::Result<Child> {
     let above = CHANNEL_FD + order.descriptors.len() as RawFd;
     let null = duplicate(null.as_raw_fd(), above)?;
     let output = duplicate(order.output.as_raw_fd(), above)?;
+    let error = duplicate(order.error.as_raw_fd(), above)?;
     // Moved, not copied: the pipe must end when the child executes its program.
     let failed = duplicate(told.as_raw_fd(), above)?;
     drop(told);
@@ -161,6 +164,7 @@ fn spawn(order: Order) -> io::Result<Child> {
         envp: envp.as_ptr(),
         null: null.as_raw_fd(),
         output: output.as_raw_fd(),
+        error: error.as_raw_fd(),
         failed: failed.as_raw_fd(),
         cgroup: cgroup.as_ref().map(AsRawFd::as_raw_fd),
         data_limit: order.data_limit,
@@ -285,6 +289,7 @@ struct ChildPlan<'a> {
     envp: *const *const libc::c_char,
     null: RawFd,
     output: RawFd,
+    error: RawFd,
     failed: RawFd,
     cgroup: Option<RawFd>,
     data_limit: Option<u64>,
@@ -349,7 +354,7 @@ impl ChildPlan<'_> {
             libc::setrlimit(libc::RLIMIT_CORE, &none);
             let mut placed = libc::dup2(self.null, 0) == 0
                 && libc::dup2(self.output, 1) == 1
-                && libc::dup2(self.output, 2) == 2;
+                && libc::dup2(self.error, 2) == 2;
             let mut target = CHANNEL_FD;
             for &source in self.descriptors {
                 placed = placed && libc::dup2(source, target) == target;
@@ -382,6 +387,7 @@ mod tests {
             command: vec!["sleep".into(), "100000".into()],
             descriptors: Vec::new(),
             output: File::open("/dev/null").unwrap().into(),
+            error: File::open("/dev/null").unwrap().into(),
             data_limit: None,
             cgroup: None,
         };

@@ -20,6 +20,7 @@ use super::output;
 use super::pool::Pool;
 use super::process::{Process, Wish, refusal_fault};
 use super::spawn::Order;
+use super::watch::StartReport;
 use crate::board::Board;
 use crate::container::is_confined;
 use crate::frames::{Identity, VERSION};
@@ -39,8 +40,22 @@ impl Inner {
         let begin = Instant::now();
         let counters = self.telemetry.containers();
         let counted = StartingGauge::new(&self.telemetry);
-        let result = self.start_inner(pool, revision, files, slot).await;
+        let mut made = None;
+        let result = self
+            .start_inner(pool, revision, files, slot, &mut made)
+            .await;
         drop((counted, starting));
+        if let Some(listener) = self.start_listener.get() {
+            listener(StartReport {
+                endpoint: pool.endpoint,
+                revision,
+                container: made.as_ref().map(|p| (p.number, p.child.pid as u32)),
+                took: begin.elapsed(),
+                ended: Instant::now(),
+                fault: result.as_ref().err().cloned(),
+                printed: made.map(|process| process.printed.from_start()),
+            });
+        }
         if let Ok(process) = &result {
             process.is_ready();
             counters.start_duration.observe(begin.elapsed());
@@ -57,6 +72,7 @@ impl Inner {
         revision: [u8; 16],
         files: Option<RevisionFiles>,
         slot: Slot,
+        made: &mut Option<Arc<Process>>,
     ) -> Result<Arc<Process>, Fault> {
         let files = match files {
             Some(files) => files,
@@ -72,6 +88,7 @@ impl Inner {
         };
         pool.set_limits(revision, files.limits);
         let process = self.spawn_container(pool, files, slot).await?;
+        *made = Some(process.clone());
         let mut started = Started {
             process: Some(process.clone()),
             otherwise: "given up start",
@@ -118,6 +135,7 @@ impl Inner {
         let channel = watch_readable(ours.as_fd()).map_err(refused)?;
         let (board, board_file) = Board::create(options.calls_per_container).map_err(refused)?;
         let (output, theirs_output) = io::pipe().map_err(refused)?;
+        let (error, theirs_error) = io::pipe().map_err(refused)?;
         let bytes = quota_mb << 20;
         let (cgroup, procs) = match &self.cgroups {
             None => (None, None),
@@ -158,6 +176,7 @@ impl Inner {
             command: options.command.clone(),
             descriptors,
             output: theirs_output.into(),
+            error: theirs_error.into(),
             data_limit: cgroup.is_none().then_some(bytes),
             cgroup: procs,
         };
@@ -189,7 +208,8 @@ impl Inner {
         ));
         self.processes().insert(number, process.clone());
         let output = tokio::spawn(output::capture(
-            OwnedFd::from(output),
+            [output.into(), error.into()],
+            process.printed.clone(),
             self.telemetry.clone(),
             pool.endpoint,
         ));

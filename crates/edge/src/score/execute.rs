@@ -49,7 +49,9 @@ pub(crate) async fn run(
         )
         .await?;
     let permit = scorer.admit(endpoint)?;
-    let reply = scorer.score(endpoint, operation, body, deadline).await?;
+    let reply = scorer
+        .score(endpoint, operation, body, deadline, None)
+        .await?;
     drop(permit);
     // The request is gone; the reply stays until the client has taken it.
     buffer.exchange(reply.len())?;
