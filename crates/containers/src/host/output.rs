@@ -70,7 +70,7 @@ impl Printed {
     }
 
     /// What is printed from now on.
-    pub(super) fn from_now(&self) -> Excerpt {
+    pub(super) fn since_now(&self) -> Excerpt {
         let newest = self.lock();
         Excerpt {
             from: newest.gone + newest.lines.len() as u64,
@@ -79,7 +79,7 @@ impl Printed {
     }
 
     /// What was printed from the start on.
-    pub(super) fn from_start(&self) -> Excerpt {
+    pub(super) fn whole(&self) -> Excerpt {
         Excerpt {
             from: 0,
             printed: self.clone(),
@@ -216,7 +216,7 @@ mod tests {
     fn an_excerpt_has_what_came_after_its_start_and_says_what_it_lost() {
         let printed = Printed::default();
         printed.push(Stream::Output, "before");
-        let excerpt = printed.from_now();
+        let excerpt = printed.since_now();
         let texts = |excerpt: &Excerpt, until: Instant| {
             let (lines, missed) = excerpt.until(until);
             let texts = lines
@@ -234,13 +234,13 @@ mod tests {
         let two = (Stream::Output, "two".to_owned());
         assert_eq!(texts(&excerpt, between), (vec![one.clone()], 0));
         assert_eq!(texts(&excerpt, Instant::now()), (vec![one, two], 0));
-        assert_eq!(texts(&printed.from_start(), Instant::now()).0.len(), 3);
+        assert_eq!(texts(&printed.whole(), Instant::now()).0.len(), 3);
 
         let long = "x".repeat(KEPT / 2);
         (0..3).for_each(|_| printed.push(Stream::Output, &long));
         let (lines, missed) = excerpt.until(Instant::now());
         assert_eq!((lines.len(), missed), (2, 3));
-        assert_eq!(printed.from_start().until(Instant::now()).1, 4);
+        assert_eq!(printed.whole().until(Instant::now()).1, 4);
         printed.push(Stream::Output, &"x".repeat(KEPT + 1));
         let (lines, missed) = excerpt.until(Instant::now());
         assert_eq!((lines.len(), missed), (0, 6));

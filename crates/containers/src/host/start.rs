@@ -53,7 +53,7 @@ impl Inner {
                 took: begin.elapsed(),
                 ended: Instant::now(),
                 fault: result.as_ref().err().cloned(),
-                printed: made.map(|process| process.printed.from_start()),
+                printed: made.map(|process| process.printed.whole()),
             });
         }
         if let Ok(process) = &result {

@@ -40,7 +40,7 @@ impl Watch {
             container: process.number,
             pid: process.child.pid as u32,
             since: Instant::now(),
-            printed: process.printed.from_now(),
+            printed: process.printed.since_now(),
         };
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(ran);
     }
