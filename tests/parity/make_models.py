@@ -19,12 +19,14 @@ import onnxruntime
 import pandas as pd
 import skl2onnx.common._container
 from lightgbm import LGBMClassifier, LGBMRegressor
+from onnx import TensorProto, TypeProto, ValueInfoProto, helper
 from onnxmltools.convert import convert_xgboost
 from onnxmltools.convert.common.data_types import FloatTensorType as ToolsFloat
 from onnxmltools.convert.lightgbm.operator_converters.LightGbm import convert_lightgbm
 from skl2onnx import convert_sklearn, to_onnx, update_registered_converter
 from skl2onnx.common.data_types import (
     BooleanTensorType,
+    DictionaryType,
     DoubleTensorType,
     FloatTensorType,
     Int64TensorType,
@@ -44,6 +46,7 @@ from sklearn.discriminant_analysis import (
     LinearDiscriminantAnalysis,
     QuadraticDiscriminantAnalysis,
 )
+from sklearn.feature_extraction import DictVectorizer
 from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 from sklearn.feature_selection import SelectKBest
 from sklearn.gaussian_process import GaussianProcessRegressor
@@ -195,13 +198,19 @@ def task(estimator):
 
 
 def run(model, feeds):
+    """`feeds` is a batch, or a list of them, one a row: a map is one row."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
     options.log_severity_level = 4
     session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     names = [o.name for o in session.get_outputs()]
-    return [output(n, v) for n, v in zip(names, session.run(names, feeds))]
+    if isinstance(feeds, list):
+        rows = zip(*(session.run(names, row) for row in feeds))
+        results = [sum(parts, []) if isinstance(parts[0], list) else np.concatenate(parts) for parts in rows]
+    else:
+        results = session.run(names, feeds)
+    return [output(n, v) for n, v in zip(names, results)]
 
 
 class Writer:
@@ -226,6 +235,8 @@ class Writer:
                 {"name": n, "type": type_name(a), "values": values(a)} for n, a in columns
             ],
             "outputs": outputs,
+            # A gap is a value that is missing there, and not one that is no number.
+            "gaps_are_missing": isinstance(feeds, list),
             **task(estimator),
         }
         (folder / "case.json").write_text(json.dumps(case))
@@ -328,6 +339,51 @@ def documents(estimator, texts, y, options=None):
     return make
 
 
+def dictionaries(estimator, table, y, options=None):
+    """A pipeline that begins with a DictVectorizer over these numbers; a gap is a key left out."""
+
+    def make():
+        maps = [{k: float(v) for k, v in row.items() if not math.isnan(v)} for row in table.to_dict("records")]
+        fitted = estimator.fit(maps[:TRAIN], y[:TRAIN])
+        model = convert_sklearn(
+            fitted,
+            initial_types=[("features", DictionaryType(StringTensorType([1]), FloatTensorType([1])))],
+            options={id(fitted): options} if options else None,
+            target_opset=OPSETS,
+        ).SerializeToString()
+        columns = [(str(n), table[n].to_numpy(np.float32)[TRAIN:]) for n in table.columns]
+        return model, columns, [{"features": row} for row in maps[TRAIN:]], fitted
+
+    return make
+
+
+def cast_map(x, cast_to, **attributes):
+    """A CastMap, and a LinearRegressor over what it makes of the numbers."""
+
+    def make():
+        width = x.shape[1]
+        weights = [0.5 * (k + 1) for k in range(attributes.get("max_map", width))]
+        nodes = [
+            helper.make_node("CastMap", ["map"], ["cast"], domain="ai.onnx.ml", cast_to=cast_to, **attributes),
+            helper.make_node("Cast", ["cast"], ["numbers"], to=TensorProto.FLOAT),
+            helper.make_node("LinearRegressor", ["numbers"], ["y"], domain="ai.onnx.ml", coefficients=weights, intercepts=[0.25]),
+        ]
+        value = TypeProto()
+        value.map_type.key_type = TensorProto.INT64
+        value.map_type.value_type.tensor_type.elem_type = TensorProto.FLOAT
+        given = ValueInfoProto(name="map", type=value)
+        found = helper.make_tensor_value_info("y", TensorProto.FLOAT, [None, 1])
+        opsets = [helper.make_opsetid(d, v) for d, v in OPSETS.items()]
+        model = helper.make_model(helper.make_graph(nodes, "g", [given], [found]), opset_imports=opsets)
+        model.ir_version = 8
+        rows = x[TRAIN:]
+        feeds = [{"map": {k: float(v) for k, v in enumerate(row) if not math.isnan(v)}} for row in rows]
+        columns = [(str(k), rows[:, k].astype(np.float32)) for k in range(width)]
+        return model.SerializeToString(), columns, feeds, linear_model.LinearRegression()
+
+    return make
+
+
 def adult(final):
     numbers = make_pipeline(SimpleImputer(strategy="median"), StandardScaler())
     texts = OneHotEncoder(handle_unknown="ignore")
@@ -355,6 +411,8 @@ def small(seed, out):
     w.write("regression", matrix(tree.DecisionTreeRegressor(max_depth=4, random_state=seed), d.x[:, :4], d.y))
     w.write("kmeans", matrix(KMeans(3, n_init=2, random_state=seed), d.x[:, :4], None))
     w.write("pca", matrix(PCA(2), d.x[:, :4], None))
+    numbers = pd.DataFrame(d.gaps[:, :3], columns=["age", "city=Oslo", "hours"])
+    w.write("maps", dictionaries(make_pipeline(DictVectorizer(sparse=False), linear_model.LinearRegression()), numbers, d.y))
     finish(w, out)
 
 
@@ -494,6 +552,12 @@ def main(seed, out):
 
     words = "[a-zA-Z0-9_]+"
     logistic = linear_model.LogisticRegression(max_iter=500)
+    numbers = pd.DataFrame(d.gaps, columns=[f"n{k}" for k in range(d.gaps.shape[1])])
+    w.write("maps_logistic", dictionaries(make_pipeline(DictVectorizer(sparse=False), logistic), numbers, d.names))
+    w.write("maps_forest", dictionaries(make_pipeline(DictVectorizer(sparse=False), ensemble.RandomForestClassifier(8, random_state=r)), numbers, d.two, no_map))
+    w.write("cast_map_dense", cast_map(d.x, "TO_FLOAT"))
+    w.write("cast_map_sparse", cast_map(d.gaps, "TO_FLOAT", map_form="SPARSE", max_map=d.gaps.shape[1]))
+    w.write("cast_map_whole", cast_map(d.gaps * 10, "TO_INT64", map_form="SPARSE", max_map=d.gaps.shape[1]))
     w.write("text_counts", documents(make_pipeline(CountVectorizer(token_pattern=words), logistic), d.texts, d.two, no_map))
     w.write("text_default", documents(make_pipeline(CountVectorizer(), logistic), d.texts, d.names))
     w.write("text_tfidf", documents(make_pipeline(TfidfVectorizer(token_pattern=words), logistic), d.texts, d.names))

@@ -100,6 +100,37 @@ fn columns_are_found_by_name_in_any_order_and_spelling() {
 }
 
 #[test]
+fn a_map_is_a_column_for_each_key_and_a_gap_a_key_that_is_not_there() {
+    let model = load("maps");
+    let input = &model.inputs()[0];
+    let keys = ["age", "city=Oslo", "hours"].map(str::to_owned);
+    assert_eq!(input.keys.as_deref(), Some(&Classes::Str(keys.to_vec())));
+    assert_eq!((input.width, input.handles_missing), (Some(3), true));
+    let zero = table(vec![
+        doubles("hours", &[2.0]),
+        doubles("age", &[1.0]),
+        doubles("city=Oslo", &[0.0]),
+    ]);
+    let (field, column) = doubles("city=Oslo", &[f64::NAN]);
+    let missing = Column::with_validity(column.values.clone(), Bitmap::filled(1, false));
+    let gap = zero.replace(2, field, missing).expect("the same names");
+    let binding = model.bind(zero.schema()).expect("it fits");
+    assert_eq!(binding.columns(), [[1, 2, 0]]);
+    let score = |table: &Table| {
+        let scores = model.score(&binding, table, &|| false);
+        scores.expect("it scores").values.remove(0).column
+    };
+    assert_eq!(score(&gap), score(&zero));
+    let lacking = table(vec![doubles("age", &[1.0]), doubles("hours", &[1.0])]);
+    assert_eq!(
+        model.bind(lacking.schema()),
+        Err(BindError::MissingColumn {
+            input: "city=Oslo".into()
+        })
+    );
+}
+
+#[test]
 fn a_column_that_is_not_there_is_named() {
     let model = load("adult");
     let mut columns = adult();

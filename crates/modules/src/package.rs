@@ -250,6 +250,10 @@ fn own_schema(model: &Model) -> Result<Schema, Fault> {
             Element::Bool => DataType::Boolean,
             Element::Str => DataType::String,
         };
+        if let Some(keys) = &input.keys {
+            fields.extend(keys.names().iter().map(|key| Field::new(key, data_type)));
+            continue;
+        }
         match input.width {
             Some(1) => fields.push(Field::new(&input.name, data_type)),
             Some(width) => fields.extend((1..=width).map(|i| {

@@ -173,6 +173,19 @@ fn options() -> PackageOptions {
 }
 
 #[test]
+fn a_model_that_takes_a_map_has_a_column_for_each_key() {
+    let model = include_bytes!("../../models/tests/data/models/maps/model.onnx");
+    let (definition, plan) = deployed(model, None, &options());
+    let input = ["age", "city=Oslo", "hours"].map(|key| column(key, "Number/Float", true));
+    assert_eq!(columns(&definition, "input", "input1"), input);
+    let names = ["hours", "age", "city=Oslo"];
+    let request = json!({"ColumnNames": names, "Values": [[1, 2, 0], [1, 2, null]]});
+    let scored = run(&plan, request, json!({})).unwrap();
+    let rows = rows(&scored);
+    assert_eq!(rows[0].last(), rows[1].last());
+}
+
+#[test]
 fn a_regressor_without_a_sample() {
     let (definition, plan) = deployed(&onnx::linear(&[1.0, 2.0], 0.5), None, &options());
     let input = [

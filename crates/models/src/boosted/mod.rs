@@ -19,7 +19,7 @@ use std::collections::HashSet;
 use crate::engine::Kernel;
 use crate::engine::program::{Program, Source, Step};
 use crate::engine::tensor::{Classes, Element};
-use crate::model::signature::{ModelInput, ModelOutput, OutputKind, Signature, Task};
+use crate::model::signature::{InputForm, ModelInput, ModelOutput, OutputKind, Signature, Task};
 use crate::reject::Reject;
 
 /// One feature, in the order of the model.
@@ -102,7 +102,8 @@ impl Boosted {
                 element: feature.element,
                 width: Some(1),
                 handles_missing: feature.handles_missing,
-                vector: false,
+                keys: None,
+                form: InputForm::Matrix,
             })
             .collect();
         let made = outputs.len();

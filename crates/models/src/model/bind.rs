@@ -8,7 +8,7 @@ use tables::{DataType, Field, Role, Schema};
 
 use super::Model;
 use super::signature::ModelInput;
-use crate::engine::tensor::Element;
+use crate::engine::tensor::{Classes, Element};
 
 /// The columns of a schema that feed a model's inputs, found by [`Model::bind`]. It holds for
 /// every table of that schema.
@@ -109,6 +109,13 @@ impl Model {
         let mut used = vec![false; fields.len()];
         let mut found: Vec<Option<Vec<usize>>> = vec![None; inputs.len()];
         for (i, input) in inputs.iter().enumerate() {
+            if let Some(keys) = &input.keys {
+                if let Some(positions) = keyed(keys, &names, fields.len(), inputs.len() > 1)? {
+                    positions.iter().for_each(|&p| used[p] = true);
+                    found[i] = Some(positions);
+                }
+                continue;
+            }
             if input.width != Some(1) {
                 continue;
             }
@@ -146,6 +153,27 @@ impl Model {
         }
         Ok(Binding { inputs: bound })
     }
+}
+
+/// The columns of an input that is a map: by the names of its keys. Keys that are numbers may be
+/// the columns' numbers instead; then it is `None`, and the columns go by their order.
+fn keyed(
+    keys: &Classes,
+    names: &Names<'_>,
+    columns: usize,
+    several: bool,
+) -> Result<Option<Vec<usize>>, BindError> {
+    let wanted = keys.names();
+    let found: Vec<Option<usize>> = wanted.iter().map(|name| names.find(name)).collect();
+    let none = found.iter().all(Option::is_none);
+    if matches!(keys, Classes::Int(_)) && none && !several && columns >= wanted.len() {
+        return Ok(None);
+    }
+    let positions = wanted.into_iter().zip(found);
+    positions
+        .map(|(name, position)| position.ok_or(BindError::MissingColumn { input: name }))
+        .collect::<Result<Vec<_>, _>>()
+        .map(Some)
 }
 
 /// The columns in their order, one for each input.

@@ -1,14 +1,16 @@
 //! A model's run over a table.
 
+use std::sync::Arc;
+
 use faults::{Class, Fault};
 use tables::{Column, DataType, Table};
 
 use super::columns::{gather, scatter};
-use super::signature::OutputKind;
+use super::signature::{InputForm, OutputKind};
 use super::{Binding, Model};
 use crate::engine::Stop;
 use crate::engine::program::{Failure, Scratch};
-use crate::engine::tensor::{Classes, Tensor, Value};
+use crate::engine::tensor::{Classes, Data, Maps, Tensor, Value};
 
 /// One column of a result.
 #[derive(Debug, Clone, PartialEq)]
@@ -133,23 +135,52 @@ impl Model {
             let names = |c: usize| table.schema().field(positions[c]).name.clone();
             let pool = &mut scratch.pool;
             gather(&columns, &names, table.rows(), element, vector, pool)
-                .map(Value::Tensor)
                 .map_err(|stop| fault(&place(), stop))
         };
         if let Some(element) = self.together {
             let positions = binding.inputs.concat();
             let all = gathered(&positions, element, false, &|| "the inputs".to_owned())?;
-            return Ok(vec![all]);
+            return Ok(vec![Value::Tensor(all)]);
         }
         let inputs = self.inputs().iter().zip(&binding.inputs);
         inputs
             .map(|(input, positions)| {
-                gathered(positions, input.element, input.vector, &|| {
-                    format!("input \"{}\"", input.name)
-                })
+                let vector = input.form == InputForm::Vector;
+                let place = || format!("input \"{}\"", input.name);
+                let tensor = gathered(positions, input.element, vector, &place)?;
+                if input.form != InputForm::Map {
+                    return Ok(Value::Tensor(tensor));
+                }
+                let values = absent_as_zero(table, positions, tensor)
+                    .map_err(|stop| fault(&place(), stop))?;
+                let keys = match &input.keys {
+                    Some(keys) => keys.clone(),
+                    None => Arc::new(Classes::Int((0..positions.len() as i64).collect())),
+                };
+                Ok(Value::Maps(Maps { keys, values }))
             })
             .collect()
     }
+}
+
+/// A missing value is a key that a map does not have, and those count as 0.
+fn absent_as_zero(table: &Table, positions: &[usize], tensor: Tensor) -> Result<Tensor, Stop> {
+    let width = positions.len();
+    let (shape, mut data) = tensor.into_parts();
+    for (c, &position) in positions.iter().enumerate() {
+        let column = table.column(position);
+        if column.validity.is_none() {
+            continue;
+        }
+        for row in (0..table.rows()).filter(|&row| column.is_missing(row)) {
+            match &mut data {
+                Data::F32(v) => v[row * width + c] = 0.0,
+                Data::F64(v) => v[row * width + c] = 0.0,
+                _ => {}
+            }
+        }
+    }
+    Tensor::new(shape, data)
 }
 
 /// One column a class.

@@ -1,10 +1,11 @@
 //! What a model wants and gives, read from its graph.
 
 use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::Arc;
 
 use crate::engine::tensor::{Classes, Data, Element};
 use crate::onnx::Reject;
-use crate::onnx::proto::{GraphProto, NodeProto, TypeProto, ValueInfoProto};
+use crate::onnx::proto::{GraphProto, MapTypeProto, NodeProto, TypeProto, ValueInfoProto};
 use crate::onnx::read;
 
 /// One input of a model.
@@ -20,8 +21,21 @@ pub struct ModelInput {
     /// Whether the model itself does something sensible with missing values of this input (NaN
     /// for numbers, `""` for text): it fills them, or its trees were trained with gaps.
     pub handles_missing: bool,
-    /// Whether the input is a vector `[N]` and not a matrix.
-    pub(crate) vector: bool,
+    /// Where the input is a map whose keys are known, those: a column each.
+    pub keys: Option<Arc<Classes>>,
+    /// What the columns become.
+    pub(crate) form: InputForm,
+}
+
+/// What the columns of an input become.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum InputForm {
+    /// A vector `[N]`.
+    Vector,
+    /// A matrix `[N, k]`.
+    Matrix,
+    /// A map a row; where its keys are not known they are the columns' numbers, from 0.
+    Map,
 }
 
 /// What an output holds.
@@ -83,7 +97,7 @@ impl Signature {
             .input
             .iter()
             .filter(|v| !initialized.contains(v.name.as_str()))
-            .map(input)
+            .map(|value| input(graph, value))
             .collect::<Result<Vec<_>, _>>()?;
         let mut outputs = graph
             .output
@@ -123,9 +137,15 @@ fn dimension(dim: &crate::onnx::proto::DimensionProto) -> Option<usize> {
         .filter(|&v| v > 0)
 }
 
-fn input(value: &ValueInfoProto) -> Result<ModelInput, Reject> {
+fn input(graph: &GraphProto, value: &ValueInfoProto) -> Result<ModelInput, Reject> {
     let unsupported =
         |what: &str| Reject::unsupported(format!("{what} as the ONNX model input {}", value.name));
+    let element_of = |code: i32| {
+        read::element(code).map_err(|reject| match reject {
+            Reject::Unsupported(what) => unsupported(&what),
+            other => other,
+        })
+    };
     let declared = value
         .r#type
         .as_ref()
@@ -136,18 +156,28 @@ fn input(value: &ValueInfoProto) -> Result<ModelInput, Reject> {
             ..
         } => tensor,
         TypeProto {
-            map_type: Some(_), ..
-        } => return Err(unsupported("a map")),
+            map_type: Some(map),
+            ..
+        } => {
+            let keys = map_keys(graph, &value.name, map)?;
+            let values = map.value_type.as_ref().and_then(|t| t.tensor_type.as_ref());
+            let values = values.ok_or_else(|| unsupported("a map of no plain values"))?;
+            return Ok(ModelInput {
+                name: value.name.clone(),
+                element: element_of(values.elem_type)?,
+                width: keys.as_ref().map(Classes::len),
+                handles_missing: false,
+                keys: keys.map(Arc::new),
+                form: InputForm::Map,
+            });
+        }
         TypeProto {
             sequence_type: Some(_),
             ..
         } => return Err(unsupported("a sequence")),
         _ => return Err(unsupported("this type")),
     };
-    let element = read::element(tensor.elem_type).map_err(|reject| match reject {
-        Reject::Unsupported(what) => unsupported(&what),
-        other => other,
-    })?;
+    let element = element_of(tensor.elem_type)?;
     let dims = tensor.shape.as_ref().map(|s| &s.dim[..]);
     let (width, vector) = match dims {
         None => (None, false),
@@ -163,8 +193,66 @@ fn input(value: &ValueInfoProto) -> Result<ModelInput, Reject> {
         element,
         width,
         handles_missing: false,
-        vector,
+        keys: None,
+        form: match vector {
+            true => InputForm::Vector,
+            false => InputForm::Matrix,
+        },
     })
+}
+
+/// The most keys that a `CastMap` may ask for: a column of the service each.
+const MOST_KEYS: i64 = 1 << 16;
+
+/// The keys of an input that is a map. A map's type does not tell them; the operators that take it
+/// do, and all of them must tell the same. `None` where any numbers will do: a dense `CastMap`
+/// takes what is there.
+fn map_keys(graph: &GraphProto, name: &str, map: &MapTypeProto) -> Result<Option<Classes>, Reject> {
+    let unsupported =
+        |what: &str| Reject::unsupported(format!("a map {what} as the ONNX model input {name}"));
+    let mut found: Option<Option<Classes>> = None;
+    let takers = graph.node.iter();
+    for node in takers.filter(|n| n.input.iter().any(|input| input == name)) {
+        let keys = match node.op_type.as_str() {
+            "DictVectorizer" => Some(
+                labels(node, "string_vocabulary", "int64_vocabulary")
+                    .ok_or_else(|| Reject::malformed("a DictVectorizer without a vocabulary"))?,
+            ),
+            "CastMap" => {
+                let attribute = |name: &str| node.attribute.iter().find(|a| a.name == name);
+                let form = attribute("map_form").and_then(|a| a.s.as_deref());
+                let most = attribute("max_map").and_then(|a| a.i).unwrap_or(1);
+                match (form, most) {
+                    (Some(b"SPARSE"), 1..=MOST_KEYS) => Some(Classes::Int((0..most).collect())),
+                    (Some(b"SPARSE"), _) => return Err(unsupported("of too many keys")),
+                    _ => None,
+                }
+            }
+            other => return Err(unsupported(&format!("for the operator {other}"))),
+        };
+        if found.as_ref().is_some_and(|other| *other != keys) {
+            return Err(unsupported("of which operators take other keys"));
+        }
+        found = Some(keys);
+    }
+    let keys = found.ok_or_else(|| unsupported("that nothing takes"))?;
+    let own = match keys {
+        Some(Classes::Str(_)) => Element::Str,
+        Some(Classes::Int(_)) | None => Element::I64,
+    };
+    if read::element(map.key_type)? != own {
+        return Err(Reject::malformed(format!(
+            "the map {name} has keys of another type than what takes it"
+        )));
+    }
+    let mut names = keys.as_ref().map_or_else(Vec::new, Classes::names);
+    names.sort_unstable();
+    if names.windows(2).any(|pair| pair[0] == pair[1]) {
+        return Err(Reject::malformed(format!(
+            "a key of the map {name} stands twice"
+        )));
+    }
+    Ok(keys)
 }
 
 fn output(value: &ValueInfoProto) -> Result<ModelOutput, Reject> {

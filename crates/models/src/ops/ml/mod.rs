@@ -20,6 +20,7 @@ pub(crate) fn maker(op: &str) -> Option<Maker> {
     Some(match op {
         "ArrayFeatureExtractor" => numeric::array_feature_extractor,
         "Binarizer" => numeric::binarizer,
+        "CastMap" => maps::cast_map,
         "CategoryMapper" => encode::category_mapper,
         "DictVectorizer" => maps::dict_vectorizer,
         "FeatureVectorizer" => numeric::feature_vectorizer,
