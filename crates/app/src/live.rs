@@ -121,12 +121,14 @@ impl Live {
                 storage.pruned("audit", pruned.audit_lines);
                 storage.pruned("operations", pruned.operations);
                 storage.pruned("usage", pruned.usage);
+                storage.pruned("jobs", pruned.jobs);
                 if !pruned.is_empty() {
                     tracing::info!(
                         revisions = pruned.revisions,
                         audit_lines = pruned.audit_lines,
                         operations = pruned.operations,
                         usage = pruned.usage,
+                        jobs = pruned.jobs,
                         "old records were removed"
                     );
                 }

@@ -51,6 +51,7 @@ pub(crate) fn retention(settings: &Settings) -> store::Retention {
         audit_lines: settings.retention_audit_lines as u64,
         operations: settings.retention_operations.0,
         usage: settings.retention_usage.0,
+        jobs: settings.retention_jobs.0,
     }
 }
 

@@ -15,7 +15,7 @@ use crate::ledger::{Change, Failure, Ledger};
 use crate::rows::{hash_at, time_at};
 use crate::seal::random_key;
 use crate::services::{Seen, WhichKey, audit, conflict, secrets_context};
-use crate::{Actor, Id, Sha256};
+use crate::{Actor, Id, Sha256, jobs};
 
 /// How many calls an endpoint of the low throttle level may have under way.
 pub const LOW_CONCURRENCY: u32 = 4;
@@ -310,6 +310,7 @@ impl Ledger {
                 if count == 0 {
                     return Ok(false);
                 }
+                jobs::cancel_of_gone_endpoints(change)?;
                 drop_revisions(change.transaction, service)?;
                 seen.count(change, service)?;
                 audit(change, &actor, "delete", &subject_of(endpoint))?;
@@ -362,7 +363,9 @@ pub(crate) fn drop_revisions(connection: &Connection, service: Id) -> Result<(),
     connection
         .prepare_cached(
             "DELETE FROM revisions WHERE service_id = ?1 AND endpoint_id IS NOT NULL
-             AND id NOT IN (SELECT revision_id FROM endpoints WHERE service_id = ?1)",
+             AND id NOT IN (SELECT revision_id FROM endpoints WHERE service_id = ?1)
+             AND id NOT IN (SELECT revision_id FROM jobs
+                            WHERE revision_id IS NOT NULL AND ended IS NULL)",
         )?
         .execute([service.0])?;
     Ok(())

@@ -15,6 +15,7 @@ mod failures;
 mod files;
 mod groups;
 mod id;
+mod jobs;
 mod ledger;
 mod lists;
 mod lock;
@@ -59,6 +60,10 @@ pub use groups::{
     PackageResource, PackageStatus, Publication, ResourceKind, Slot, StoredResource,
 };
 pub use id::{Id, Sha256};
+pub use jobs::{
+    ApiVersion, Chunk, ChunkDone, ChunkLease, ChunkState, ClaimRules, ClaimedJob, JobCursor,
+    JobLimits, JobRecord, JobState, NewChunk, NewJob, StagedOutput, UntidyJob,
+};
 pub use ledger::Ledger;
 pub use lists::Within;
 pub use names::{NameKey, ResourceName, Subscription, folded};

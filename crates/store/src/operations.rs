@@ -20,7 +20,7 @@ use crate::retention::since;
 use crate::rows::{damaged, id_at, time_at};
 use crate::seal::KeyDigest;
 use crate::services::{PatchWrite, ServiceWrite, audit, patch_service, put_service, subject_of};
-use crate::{Actor, Id};
+use crate::{Actor, Id, jobs};
 
 /// What an operation does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -230,6 +230,7 @@ impl Ledger {
                 if services + drafts == 0 {
                     return Ok(false);
                 }
+                jobs::cancel_of_gone_endpoints(change)?;
                 forget_old(connection, change.retention.operations)?;
                 insert(connection, &operation)?;
                 end(connection, operation.id, None)?;

@@ -6,9 +6,9 @@ use faults::Fault;
 use jiff::{SignedDuration, Timestamp};
 use rusqlite::params;
 
-use crate::Store;
 use crate::ledger::{Failure, Ledger};
 use crate::operations::forget_old;
+use crate::{Store, jobs};
 
 /// How long records are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,6 +23,8 @@ pub struct Retention {
     pub operations: Duration,
     /// Records of use.
     pub usage: Duration,
+    /// Batch jobs that are at their end.
+    pub jobs: Duration,
 }
 
 /// A day in seconds.
@@ -36,6 +38,7 @@ impl Default for Retention {
             audit_lines: 1_000_000,
             operations: Duration::from_secs(DAY),
             usage: Duration::from_secs(400 * DAY),
+            jobs: Duration::from_secs(30 * DAY),
         }
     }
 }
@@ -67,6 +70,8 @@ pub struct Pruned {
     pub operations: usize,
     /// Records of use.
     pub usage: usize,
+    /// Batch jobs.
+    pub jobs: usize,
 }
 
 impl Pruned {
@@ -99,12 +104,24 @@ impl Ledger {
             let revisions = run(
                 "DELETE FROM revisions WHERE endpoint_id IS NULL
                  AND id NOT IN (SELECT revision_id FROM endpoints)
+                 AND id NOT IN (SELECT revision_id FROM jobs
+                                WHERE revision_id IS NOT NULL AND ended IS NULL)
                  AND id IN (SELECT id FROM (
                      SELECT id, row_number() OVER (PARTITION BY service_id ORDER BY number DESC)
                          AS place
                      FROM revisions WHERE endpoint_id IS NULL) WHERE place > ?1)",
                 newest,
             )?;
+            // One that was made for an endpoint alone goes with its last use, which a job may be.
+            let revisions = revisions
+                + connection
+                    .prepare_cached(
+                        "DELETE FROM revisions WHERE endpoint_id IS NOT NULL
+                         AND id NOT IN (SELECT revision_id FROM endpoints)
+                         AND id NOT IN (SELECT revision_id FROM jobs
+                                        WHERE revision_id IS NOT NULL AND ended IS NULL)",
+                    )?
+                    .execute([])?;
             let lines = i64::try_from(keep.audit_lines).unwrap_or(i64::MAX);
             let old = run("DELETE FROM audit WHERE at < ?1", since(keep.audit_age))?;
             let many = run(
@@ -112,6 +129,7 @@ impl Ledger {
                 lines,
             )?;
             let operations = forget_old(connection, keep.operations)?;
+            let jobs = jobs::forget_old(connection, keep.jobs)?;
             let today = Timestamp::now().as_second().div_euclid(DAY as i64);
             let first = today.saturating_sub(keep.usage_days());
             let usage = run("DELETE FROM usage WHERE day < ?1", first)?
@@ -121,6 +139,7 @@ impl Ledger {
                 audit_lines: old + many,
                 operations,
                 usage,
+                jobs,
             })
         })
         .await

@@ -13,7 +13,7 @@ use rusqlite::{Connection, OpenFlags, params};
 
 use crate::ledger::{Change, Failure};
 use crate::services::{WhichKey, audit, secrets_context};
-use crate::{Actor, Id, Sealer, Store, files, groups, rows, seal, workspaces};
+use crate::{Actor, Id, Sealer, Store, files, groups, jobs, rows, seal, workspaces};
 
 /// A column of sealed values.
 struct Sealed {
@@ -54,6 +54,11 @@ const SEALED: &[Sealed] = &[
         table: "model_packages",
         column: "document",
         context: groups::document_context,
+    },
+    Sealed {
+        table: "jobs",
+        column: "request",
+        context: jobs::request_context,
     },
 ];
 
@@ -128,7 +133,8 @@ fn reseal(change: &mut Change<'_>, next: &Sealer) -> Result<(), Failure> {
         context,
     } in SEALED
     {
-        let select = format!("SELECT id, {column} FROM {table} WHERE {column} IS NOT NULL");
+        // Nothing is sealed in an empty one, which only somebody else can have written.
+        let select = format!("SELECT id, {column} FROM {table} WHERE length({column}) > 0");
         let mut update =
             connection.prepare(&format!("UPDATE {table} SET {column} = ?2 WHERE id = ?1"))?;
         let mut statement = connection.prepare(&select)?;
@@ -226,7 +232,12 @@ mod tests {
                 || matches!(column, "sha256" | "etag" | "base_revision")
         };
         // Settings of the installation: those that are sealed are sealed anew by name.
-        let plain = [("installation", "value"), ("operations", "fault")];
+        let plain = [
+            ("installation", "value"),
+            ("operations", "fault"),
+            ("jobs", "fault"),
+            ("chunks", "fault"),
+        ];
         let unknown: Vec<_> = columns
             .iter()
             .filter(|(table, column)| {

@@ -270,7 +270,10 @@ fn level_at(row: &Row<'_>, column: usize) -> Result<Option<DiagnosticsLevel>, ru
     .transpose()
 }
 
-fn optional_time_at(row: &Row<'_>, column: usize) -> Result<Option<Timestamp>, rusqlite::Error> {
+pub(crate) fn optional_time_at(
+    row: &Row<'_>,
+    column: usize,
+) -> Result<Option<Timestamp>, rusqlite::Error> {
     row.get::<_, Option<i64>>(column)?
         .map(|at| Timestamp::from_microsecond(at).map_err(|_| damaged(column, "time")))
         .transpose()

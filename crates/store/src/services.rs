@@ -12,7 +12,7 @@ use crate::names::ResourceName;
 use crate::plans::associate;
 use crate::rows::{id_at, number_at, time_at};
 use crate::seal::{KeyDigest, random_key};
-use crate::{Actor, Id, Sha256};
+use crate::{Actor, Id, Sha256, jobs};
 
 /// A service as it is to stand after a write: made, or given a further revision.
 #[derive(Debug, Clone)]
@@ -217,6 +217,7 @@ impl Ledger {
                     .execute([service.0])?;
                 change.touch(service);
                 if count > 0 {
+                    jobs::cancel_of_gone_endpoints(change)?;
                     audit(change, &actor, "delete", &subject_of(service))?;
                 }
                 Ok(count > 0)
@@ -508,6 +509,8 @@ pub(crate) fn put_service(
         .prepare_cached(
             "DELETE FROM revisions WHERE service_id = ?1 AND endpoint_id IS NULL
              AND id NOT IN (SELECT revision_id FROM endpoints WHERE service_id = ?1)
+             AND id NOT IN (SELECT revision_id FROM jobs
+                            WHERE revision_id IS NOT NULL AND ended IS NULL)
              AND id NOT IN (SELECT id FROM revisions WHERE service_id = ?1
                             AND endpoint_id IS NULL ORDER BY number DESC LIMIT ?2)",
         )?

@@ -199,6 +199,9 @@ settings! {
     "retention.operations" cluster => retention_operations: Span = days(1);
     /// How long it is kept what endpoints were used, by day.
     "retention.usage" cluster => retention_usage: Span = days(400);
+    /// How long batch jobs that are at their end can be asked for; outputs in the workspace's own
+    /// blob containers stay.
+    "retention.jobs" cluster => retention_jobs: Span = days(30);
 
     /// The time for a scoring call, from its head to its reply.
     "scoring.timeout" cluster => scoring_timeout: Span = secs(60);

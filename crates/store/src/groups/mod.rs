@@ -13,7 +13,7 @@ use crate::ledger::{Change, Failure, Ledger};
 use crate::rows::{damaged, id_at, time_at};
 use crate::seal::KeyDigest;
 use crate::services::{ServiceWrite, audit, conflict, put_service, subject_of};
-use crate::{Actor, Id};
+use crate::{Actor, Id, jobs};
 
 pub(crate) use packages::document_context;
 pub use packages::{
@@ -197,6 +197,7 @@ impl Ledger {
                     change.touch(service.service);
                     audit(change, &actor, "delete", &subject_of(service.service))?;
                 }
+                jobs::cancel_of_gone_endpoints(change)?;
                 let count = change
                     .transaction
                     .prepare_cached("DELETE FROM web_service_groups WHERE id = ?1")?

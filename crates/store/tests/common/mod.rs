@@ -5,6 +5,7 @@ use faults::Fault;
 use store::{Id, ResourceName, ServiceWrite, Sha256, Store};
 
 /// A name in the default subscription and group.
+#[allow(dead_code)]
 pub fn named(name: &str) -> ResourceName {
     ResourceName {
         subscription: store::DEFAULT_SUBSCRIPTION.into(),
