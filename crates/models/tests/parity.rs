@@ -95,12 +95,14 @@ fn difference(ours: f64, theirs: f64) -> f64 {
     if d.is_nan() { f64::INFINITY } else { d }
 }
 
-/// Compares one column with every `width`-th expected value from `start` on.
+/// Compares one column with every `width`-th expected value from `start` on; `allowed` is how many
+/// times the tolerated difference may be passed.
 fn compare(
     ours: &ScoredColumn,
     theirs: &[Value],
     start: usize,
     width: usize,
+    allowed: f64,
 ) -> Result<f64, String> {
     let expected: Vec<&Value> = theirs.iter().skip(start).step_by(width).collect();
     if ours.column.len() != expected.len() {
@@ -131,7 +133,7 @@ fn compare(
             _ => {
                 let ours = ours.column.number(row).expect("a number");
                 let d = difference(ours, number(theirs));
-                if d > 1.0 {
+                if d > allowed {
                     return Err(format!("row {row}: {ours}, expected {theirs}"));
                 }
                 worst = worst.max(d);
@@ -141,7 +143,7 @@ fn compare(
     Ok(worst)
 }
 
-fn check(scores: &Scores, output: &Value) -> Result<f64, String> {
+fn check(scores: &Scores, output: &Value, allowed: f64) -> Result<f64, String> {
     let name = text(&output["name"]);
     let theirs = list(&output["values"]);
     let shape = list(&output["shape"]);
@@ -156,7 +158,7 @@ fn check(scores: &Scores, output: &Value) -> Result<f64, String> {
     if let Some(labels) = &scores.labels
         && labels.name == name
     {
-        return compare(labels, theirs, 0, 1);
+        return compare(labels, theirs, 0, 1, allowed);
     }
     let values: Vec<&ScoredColumn> = scores
         .values
@@ -184,7 +186,8 @@ fn check(scores: &Scores, output: &Value) -> Result<f64, String> {
                 .ok_or_else(|| format!("{name}: no class {}", column.name))?,
             None => i,
         };
-        let d = compare(column, theirs, place, width).map_err(|e| format!("{name}[{i}]: {e}"))?;
+        let d = compare(column, theirs, place, width, allowed)
+            .map_err(|e| format!("{name}[{i}]: {e}"))?;
         worst = worst.max(d);
     }
     Ok(worst)
@@ -239,9 +242,11 @@ fn model(folder: &Path) -> Result<f64, String> {
     let whole = model
         .score(&binding, &table, &|| false)
         .map_err(|f| format!("{f:?}"))?;
+    // A few models lose more than last bits by their own arithmetic, and say how much.
+    let allowed = case["tolerance"].as_f64().map_or(1.0, |t| t / TOLERANCE);
     let mut worst: f64 = 0.0;
     for output in list(&case["outputs"]) {
-        worst = worst.max(check(&whole, output)?);
+        worst = worst.max(check(&whole, output, allowed)?);
     }
     // One row alone takes other paths than many at once and must give the same.
     for row in [0, table.rows() / 2] {
