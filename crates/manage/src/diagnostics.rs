@@ -1,10 +1,14 @@
-//! What may be asked of diagnostics, whichever API asks it.
+//! What may be asked of diagnostics, whichever API asks it, and where a service wants them.
 
 use faults::{Fault, bad_argument};
 use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
-use store::DiagnosticsLevel;
+use serde_json::{Map, Value};
+use store::{DiagnosticsLevel, Entry};
+
+use crate::Manager;
+use crate::json::{member, object};
 
 /// The longest name of a blob, in characters.
 const LONGEST_BLOB_NAME: usize = 1024;
@@ -82,6 +86,93 @@ fn time(text: &str) -> Option<Timestamp> {
         let local: DateTime = text.parse().ok()?;
         TimeZone::UTC.to_timestamp(local).ok()
     })
+}
+
+/// Where a service wants its diagnostics.
+#[derive(Clone, Default)]
+pub struct DiagnosticsPlace {
+    /// The connection string of its storage account; a secret. `None` for one without an account,
+    /// or of which the key is not known: the workspace's own storage.
+    pub connection: Option<String>,
+    /// What names of blobs of calls, starts and jobs begin with, where the service says it.
+    pub prefixes: Option<[String; 3]>,
+}
+
+impl std::fmt::Debug for DiagnosticsPlace {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("DiagnosticsPlace")
+            .field("connection", &self.connection.as_ref().map(|_| "…"))
+            .field("prefixes", &self.prefixes)
+            .finish()
+    }
+}
+
+/// The members of a publication that say what names of blobs begin with: of calls, of starts, of
+/// jobs.
+pub(crate) const PATHS: [&str; 3] = [
+    "DiagnosticsRRSRequestsPath",
+    "DiagnosticsRRSInitializationsPath",
+    "DiagnosticsBESJobsPath",
+];
+
+impl Manager {
+    /// Where an endpoint's service wants its diagnostics, by the revision that answers its calls.
+    ///
+    /// # Errors
+    /// `InternalError.UnknownError` when the ledger fails or the secrets do not open;
+    /// `NotFound.WebServiceNotFound` where the revision is gone.
+    pub async fn diagnostics_place(&self, entry: &Entry) -> Result<DiagnosticsPlace, Fault> {
+        let ledger = &self.inner.store.ledger;
+        let definition = ledger.revision(entry.revision).await?.definition;
+        let secrets = ledger.secrets(entry.revision).await?;
+        let published = ledger.published_settings(entry.revision).await?;
+        let object_of = |text: &[u8]| serde_json::from_slice::<Map<String, Value>>(text).ok();
+        let name = object_of(definition.as_bytes())
+            .as_ref()
+            .and_then(|properties| member(object(properties, "storageAccount")?, "name")?.as_str())
+            .map(|name| name.trim().to_owned());
+        let key = secrets.and_then(|bytes| {
+            object_of(&bytes)?
+                .get("storageAccount")?
+                .as_str()
+                .map(str::to_owned)
+        });
+        let prefixes = published.and_then(|text| {
+            let settings = object_of(text.as_bytes())?;
+            let [calls, starts, jobs] =
+                PATHS.map(|path| Some(prefix(settings.get(path)?.as_str()?)));
+            Some([calls?, starts?, jobs?])
+        });
+        Ok(DiagnosticsPlace {
+            connection: name.zip(key).map(|(name, key)| connection(&name, &key)),
+            prefixes,
+        })
+    }
+}
+
+/// A path as it was published, as the beginning of names in the blob container of diagnostics.
+fn prefix(path: &str) -> String {
+    let path = path.trim_matches('/');
+    path.strip_prefix("ml-diagnostics/")
+        .unwrap_or(path)
+        .to_owned()
+}
+
+/// The connection string of a storage account. Its key may be a connection string itself, which
+/// can say what a name and a key cannot: where the account's blobs are.
+pub(crate) fn connection(name: &str, key: &str) -> String {
+    match is_connection(key) {
+        true => key.to_owned(),
+        false => format!(
+            "DefaultEndpointsProtocol=https;AccountName={name};AccountKey={key};\
+             EndpointSuffix=core.windows.net"
+        ),
+    }
+}
+
+/// Whether an account's key is a connection string.
+pub(crate) fn is_connection(key: &str) -> bool {
+    outbound::Connection::parse(key).is_ok()
 }
 
 #[cfg(test)]
@@ -164,5 +255,40 @@ mod tests {
         let fault = with(&long).unwrap_err();
         assert!(fault.is(&Row::BlobNameTooLong));
         assert_eq!(fault.details()[0].target.as_deref(), Some("path"));
+    }
+
+    #[test]
+    fn a_key_may_say_where_the_account_is() {
+        let plain = connection("acct", "a2V5");
+        let read = outbound::Connection::parse(&plain).unwrap();
+        assert_eq!(read.endpoint, "https://acct.blob.core.windows.net");
+        for whole in [
+            "UseDevelopmentStorage=true",
+            "BlobEndpoint=http://127.0.0.1:1/devstoreaccount1;AccountName=a;AccountKey=a2V5",
+            "BlobEndpoint=https://acct.example;SharedAccessSignature=sv=1&sig=x",
+        ] {
+            assert_eq!(connection("acct", whole), whole);
+        }
+        assert!(!is_connection("a2V5") && !is_connection("a2V5=="));
+    }
+
+    #[test]
+    fn published_paths_are_beginnings_of_names() {
+        for (path, expected) in [
+            ("logs/requests", "logs/requests"),
+            ("/ml-diagnostics/a/score/init/", "a/score/init"),
+            ("ml-diagnostics", "ml-diagnostics"),
+        ] {
+            assert_eq!(prefix(path), expected);
+        }
+    }
+
+    #[test]
+    fn a_place_shows_no_secret() {
+        let place = DiagnosticsPlace {
+            connection: Some(connection("acct", "aHVzaA==")),
+            prefixes: None,
+        };
+        assert!(!format!("{place:?}").contains("aHVzaA"));
     }
 }

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use faults::Fault;
+use faults::{Fault, bad_argument};
 use outbound::{Answer, Connection, Credentials, Failure, Kept, Kind, SharedKey, Source};
 use store::{Incoming, Sha256};
 
 use crate::Inner;
 use crate::deploy::broken;
-use crate::location;
+use crate::{diagnostics, location};
 
 /// The storage account that a definition names.
 #[derive(Debug, Clone, Default)]
@@ -206,6 +206,10 @@ fn credentials_of(uri: &str, given: &str, account: &Account) -> Result<Credentia
     let own = lies_in.filter(|name| name.eq_ignore_ascii_case(&account.name));
     match own {
         None => Ok(Credentials::None),
+        // A key can be a connection string, which says more.
+        Some(_) if diagnostics::is_connection(&account.key) => Connection::parse(&account.key)
+            .map(|connection| connection.credentials)
+            .map_err(bad_argument::invalid_blob_connection_string),
         Some(name) => SharedKey::new(name, &account.key)
             .map(Credentials::SharedKey)
             .ok_or_else(|| {
@@ -288,6 +292,13 @@ mod tests {
                 "{uri} {given}"
             );
         }
+        // The account's key may be a whole connection string.
+        let whole = Account {
+            name: "acct".into(),
+            key: "BlobEndpoint=http://127.0.0.1:1/acct;AccountName=acct;AccountKey=a2V5".into(),
+        };
+        let found = credentials_of("http://127.0.0.1:1/acct/c/b", "", &whole).unwrap();
+        assert_eq!(found, Credentials::SharedKey(own));
         use faults::rows::BadArgument as Row;
         let fault = credentials_of("https://files.example/b", "AccountName=x;", &account());
         assert!(fault.unwrap_err().is(&Row::InvalidBlobConnectionString));

@@ -59,6 +59,7 @@ pub use access::{Principal, Target};
 pub use classic::{ClassicService, ServicePath, WorkspacePath};
 pub use definition::ApiVersion;
 pub use deploy::Deployed;
+pub use diagnostics::DiagnosticsPlace;
 pub use endpoints::{EndpointChange, EndpointView};
 pub use groups::{GroupPath, GroupView, ModuleView, PackageView, PublishedView, status_name};
 pub use identity::{Grant, IdentityProvider};

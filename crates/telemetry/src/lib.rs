@@ -20,7 +20,10 @@ pub use access::AccessLine;
 pub use durations::Durations;
 pub use journal::{Note, NoteLevel};
 pub use log::{Format, LogOptions, Writer, init_logging, set_level};
-pub use metrics::{CallGuard, ContainerMetrics, EndpointMetrics, Outcome, StorageMetrics};
+pub use metrics::{
+    CallGuard, ContainerMetrics, DiagnosticsMetrics, Dropped, EndpointMetrics, Outcome,
+    StorageMetrics,
+};
 
 /// Where a fault came out: the label `surface` of `faults_total`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -158,6 +161,11 @@ impl Telemetry {
     /// The series about what is stored.
     pub fn storage(&self) -> &StorageMetrics {
         &self.0.metrics.storage
+    }
+
+    /// The series about diagnostics.
+    pub fn diagnostics(&self) -> &DiagnosticsMetrics {
+        &self.0.metrics.diagnostics
     }
 
     /// The counters about containers.

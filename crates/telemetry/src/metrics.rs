@@ -153,6 +153,65 @@ impl StorageMetrics {
     }
 }
 
+/// Why a record of diagnostics was not written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dropped {
+    /// As many were held as may be.
+    Full,
+    /// Storage failed until it was given up, or where it is could not be known.
+    Failed,
+    /// Storage refused it.
+    Refused,
+    /// The process ended before.
+    Shutdown,
+}
+
+impl Dropped {
+    const ALL: [(Dropped, &'static str); 4] = [
+        (Dropped::Full, "full"),
+        (Dropped::Failed, "failed"),
+        (Dropped::Refused, "refused"),
+        (Dropped::Shutdown, "shutdown"),
+    ];
+}
+
+/// Series about diagnostics that are written to blobs.
+#[derive(Debug)]
+pub struct DiagnosticsMetrics {
+    /// Records that wait to be written.
+    pub queued: Gauge,
+    written: Family<StaticLabels<1>, Counter>,
+    by_reason: Family<StaticLabels<1>, Counter>,
+    /// The same counters, by their reason.
+    dropped: [Counter; 4],
+}
+
+impl Default for DiagnosticsMetrics {
+    fn default() -> Self {
+        let by_reason: Family<StaticLabels<1>, Counter> = Family::default();
+        // There from the start, so that a rate can be taken of each.
+        let made = |(_, name)| by_reason.get_or_create_owned(&[("reason", name)]);
+        DiagnosticsMetrics {
+            queued: Gauge::default(),
+            written: Family::default(),
+            dropped: Dropped::ALL.map(made),
+            by_reason,
+        }
+    }
+}
+
+impl DiagnosticsMetrics {
+    /// Counts records that were not written.
+    pub fn dropped(&self, reason: Dropped, count: u64) {
+        self.dropped[reason as usize].inc_by(count);
+    }
+
+    /// Counts a blob that was written, by what it is about.
+    pub fn written(&self, kind: &'static str) {
+        self.written.get_or_create(&[("kind", kind)]).inc();
+    }
+}
+
 pub(crate) struct Metrics {
     registry: Mutex<Registry>,
     faults: Family<StaticLabels<3>, Counter>,
@@ -165,6 +224,7 @@ pub(crate) struct Metrics {
     endpoints: RwLock<HashMap<[u8; 16], Arc<EndpointMetrics>>>,
     pub(crate) containers: ContainerMetrics,
     pub(crate) storage: StorageMetrics,
+    pub(crate) diagnostics: DiagnosticsMetrics,
 }
 
 impl Metrics {
@@ -181,6 +241,7 @@ impl Metrics {
             endpoints: RwLock::default(),
             containers: ContainerMetrics::default(),
             storage: StorageMetrics::default(),
+            diagnostics: DiagnosticsMetrics::default(),
         };
         {
             let mut registry = metrics.lock();
@@ -246,6 +307,22 @@ impl Metrics {
                 "pruned",
                 "What was removed because it was older than it is to be kept, by kind",
                 s.pruned.clone(),
+            );
+            let d = &metrics.diagnostics;
+            registry.register(
+                "diagnostics_queued",
+                "Records of diagnostics that wait to be written",
+                d.queued.clone(),
+            );
+            registry.register(
+                "diagnostics_written",
+                "Blobs of diagnostics written, by kind",
+                d.written.clone(),
+            );
+            registry.register(
+                "diagnostics_dropped",
+                "Records of diagnostics that were not written, by reason",
+                d.by_reason.clone(),
             );
             registry.register("containers_ready", "Containers ready", c.ready.clone());
             registry.register(

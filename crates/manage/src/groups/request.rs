@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 use store::{DiagnosticsLevel, GroupChange, Id, PackageStatus, Slot, ThrottleLevel};
 
-use crate::diagnostics;
+use crate::diagnostics::{self, PATHS};
 use crate::json::read_object;
 use crate::members::Members;
 
@@ -149,12 +149,6 @@ pub(super) struct DiagnosticsSettings {
 const LEVEL: &str = "DiagnosticsTraceLevel";
 const CONNECTION: &str = "DiagnosticsConnectionString";
 const EXPIRY: &str = "DiagnosticsExpiryTime";
-const PATHS: [&str; 3] = [
-    "DiagnosticsRRSRequestsPath",
-    "DiagnosticsRRSInitializationsPath",
-    "DiagnosticsBESJobsPath",
-];
-
 impl DiagnosticsSettings {
     /// Reads the settings; none at all is the level `None`.
     ///
@@ -221,7 +215,7 @@ fn account(connection: &str) -> Result<(String, String), Fault> {
         bad_argument::invalid_blob_connection_string(format!("{CONNECTION}: {problem}"))
             .at(CONNECTION)
     };
-    outbound::Connection::parse(connection).map_err(invalid)?;
+    let read = outbound::Connection::parse(connection).map_err(invalid)?;
     let part = |name: &str| {
         connection.split(';').find_map(|part| {
             let (word, value) = part.split_once('=')?;
@@ -229,10 +223,14 @@ fn account(connection: &str) -> Result<(String, String), Fault> {
             (word.trim().eq_ignore_ascii_case(name) && !value.is_empty()).then(|| value.to_owned())
         })
     };
-    Ok((
-        part("AccountName").ok_or_else(|| invalid("it has no AccountName"))?,
-        part("AccountKey").ok_or_else(|| invalid("it has no AccountKey"))?,
-    ))
+    let name = part("AccountName").ok_or_else(|| invalid("it has no AccountName"))?;
+    let key = part("AccountKey").ok_or_else(|| invalid("it has no AccountKey"))?;
+    // An account that is not where its name says is kept by its whole connection string.
+    let usual = outbound::Connection::parse(&diagnostics::connection(&name, &key));
+    match usual.is_ok_and(|usual| usual == read) {
+        true => Ok((name, key)),
+        false => Ok((name, connection.to_owned())),
+    }
 }
 
 /// A body that says something.

@@ -103,6 +103,21 @@ pub struct Publication {
 }
 
 impl Ledger {
+    /// The diagnostics settings that a revision was published with, as JSON; `None` for one that
+    /// was not published from a model package.
+    ///
+    /// # Errors
+    /// `InternalError.UnknownError` when the ledger fails.
+    pub async fn published_settings(&self, revision: Id) -> Result<Option<String>, Fault> {
+        self.read(move |connection| {
+            Ok(connection
+                .prepare_cached("SELECT settings FROM published_revisions WHERE revision_id = ?1")?
+                .query_row([revision.0], |row| row.get(0))
+                .optional()?)
+        })
+        .await
+    }
+
     /// Makes a group.
     ///
     /// # Errors
