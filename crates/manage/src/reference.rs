@@ -1,13 +1,11 @@
 //! References to blobs as the classic API gives them: a base, a relative location and a signature.
 
 use faults::{Fault, bad_argument};
+use storage::{MODEL_EXTENSIONS, base_is_good, signature_is_good, split_location};
 use store::Sha256;
 
 use crate::location::SCHEME;
 
-/// The extensions of a resource that an endpoint can be given: those of the old service, and those
-/// under which models are known that are read here. What a file really is its content tells.
-const EXTENSIONS: [&str; 6] = [".ilearner", ".itransform", ".onnx", ".txt", ".json", ".ubj"];
 /// The path of this installation's own blobs below its URL.
 const OWN_BLOBS: &str = "/umpire/v1/blobs/";
 
@@ -92,20 +90,10 @@ impl Reference {
             }
             return Ok(Place::Stored(self.stored(&name)?));
         }
-        let rest = ["https://", "http://"].iter().find_map(|scheme| {
-            let head = self.base.get(..scheme.len())?;
-            head.eq_ignore_ascii_case(scheme)
-                .then(|| self.base.get(scheme.len()..))?
-        });
-        let rest = rest.ok_or_else(|| invalid("the base is no http or https URL"))?;
-        let host = rest.split('/').next().unwrap_or_default();
-        let bad = |c: char| c.is_whitespace() || c.is_control() || "?#@\\\"<>".contains(c);
-        if host.is_empty() || rest.contains(bad) {
-            return Err(invalid("the base has no host, or what no base has"));
+        if !base_is_good(&self.base) {
+            return Err(invalid("the base is no http or https URL of a host"));
         }
-        let signature = self.signature.trim_start_matches('?');
-        let bad = |c: char| c.is_whitespace() || c.is_control() || "?#".contains(c);
-        if !signature.is_empty() && (!signature.contains('=') || signature.contains(bad)) {
+        if !signature_is_good(&self.signature) {
             return Err(invalid("the signature is no query"));
         }
         if self.relative.is_empty() {
@@ -122,15 +110,8 @@ impl Reference {
             let name = url.get(own.len()..).unwrap_or_default();
             return Ok(Place::Stored(self.stored(name)?));
         }
-        let relative = self.relative.strip_prefix('/').unwrap_or(&self.relative);
-        let (container, blob) = relative.split_once('/').unwrap_or((relative, ""));
-        if container.is_empty() {
-            return Err(bad_argument::container_is_empty());
-        }
-        if !is_container(container) {
-            return Err(bad_argument::container_segment_invalid());
-        }
-        if blob.is_empty() || blob.ends_with('/') {
+        let (_, blob) = split_location(&self.relative)?;
+        if blob.is_empty() {
             return Err(no_blob());
         }
         if blob.split('/').any(|part| part == "." || part == "..") {
@@ -156,14 +137,14 @@ impl Reference {
 
     fn check_extension(&self, name: &str) -> Result<(), Fault> {
         let lower = name.to_ascii_lowercase();
-        match EXTENSIONS
+        match MODEL_EXTENSIONS
             .iter()
             .any(|extension| lower.ends_with(extension))
         {
             true => Ok(()),
             false => Err(bad_argument::invalid_blob_extension(
                 self.shown(),
-                EXTENSIONS.join(", "),
+                MODEL_EXTENSIONS.join(", "),
             )),
         }
     }
@@ -176,19 +157,6 @@ fn without_query(url: &str) -> &str {
 fn is_hash_scheme(text: &str) -> bool {
     text.get(..SCHEME.len())
         .is_some_and(|head| head.eq_ignore_ascii_case(SCHEME))
-}
-
-/// Azure's rule for the names of blob containers.
-fn is_container(name: &str) -> bool {
-    if ["$root", "$logs", "$web"].contains(&name) {
-        return true;
-    }
-    let good = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
-    (3..=63).contains(&name.len())
-        && name.bytes().all(good)
-        && !name.starts_with('-')
-        && !name.ends_with('-')
-        && !name.contains("--")
 }
 
 #[cfg(test)]

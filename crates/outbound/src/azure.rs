@@ -34,6 +34,50 @@ impl SharedKey {
         })
     }
 
+    /// The account's name.
+    pub fn account(&self) -> &str {
+        &self.account
+    }
+
+    /// The key as it was given: a secret.
+    pub fn key(&self) -> String {
+        base64::encode(&self.key)
+    }
+
+    /// A shared access signature that lets one blob be read between two times: a query without
+    /// its `?`. A secret.
+    pub fn read_signature(
+        &self,
+        container: &str,
+        blob: &str,
+        from: Timestamp,
+        until: Timestamp,
+    ) -> String {
+        let time = |at: Timestamp| at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+        let (from, until) = (time(from), time(until));
+        let account = &self.account;
+        // Permissions, times, resource, identifier, IP, protocol, version, kind of resource; then
+        // snapshot, encryption scope and five headers, which are empty.
+        let text = format!(
+            "r\n{from}\n{until}\n/blob/{account}/{container}/{blob}\n\n\n\n{VERSION}\nb\n\n\n\n\n\n\n"
+        );
+        let key = hmac::Key::new(hmac::HMAC_SHA256, &self.key);
+        let signature = base64::encode(hmac::sign(&key, text.as_bytes()).as_ref());
+        let escaped = |text: &str| {
+            text.replace('%', "%25")
+                .replace('+', "%2B")
+                .replace('/', "%2F")
+                .replace('=', "%3D")
+                .replace(':', "%3A")
+        };
+        format!(
+            "sv={VERSION}&sr=b&st={}&se={}&sp=r&sig={}",
+            escaped(&from),
+            escaped(&until),
+            escaped(&signature)
+        )
+    }
+
     /// Adds the headers that sign a request of `method` to `uri`. `headers` is all that takes part
     /// in the signature and is sent.
     pub(crate) fn sign(&self, method: &str, uri: &Uri, headers: &mut HeaderMap, now: Timestamp) {
@@ -146,6 +190,8 @@ fn http_date(at: Timestamp) -> String {
 /// A connection string, read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Connection {
+    /// The account's name, where it is told.
+    pub account: Option<String>,
     /// Where blobs are: a URL without a slash at its end.
     pub endpoint: String,
     /// How requests are let in.
@@ -182,6 +228,7 @@ impl Connection {
             let host = part("developmentstorageproxyuri").unwrap_or("http://127.0.0.1");
             let key = SharedKey::new(EMULATOR, EMULATOR_KEY).ok_or("the emulator has no key")?;
             return Ok(Connection {
+                account: Some(EMULATOR.to_owned()),
                 endpoint: format!("{}:10000/{EMULATOR}", host.trim_end_matches('/')),
                 credentials: crate::Credentials::SharedKey(key),
             });
@@ -208,6 +255,7 @@ impl Connection {
             (None, _, None) => crate::Credentials::None,
         };
         Ok(Connection {
+            account: account.map(str::to_owned),
             endpoint,
             credentials,
         })
@@ -219,20 +267,45 @@ pub(crate) fn blob_endpoint(protocol: &str, account: &str, suffix: &str) -> Stri
     format!("{protocol}://{account}.blob.{suffix}")
 }
 
-/// What storage says about a failure: the code and sentence of its XML body, on one line. Empty
-/// for a body of another kind.
-pub(crate) fn message(body: &[u8]) -> String {
-    let text = String::from_utf8_lossy(body);
-    let element = |name: &str| {
-        let (_, rest) = text.split_once(&format!("<{name}>"))?;
-        let (inner, _) = rest.split_once(&format!("</{name}>"))?;
-        // The sentence is followed by lines with ids of the request.
-        inner.lines().map(str::trim).find(|line| !line.is_empty())
-    };
-    match (element("Code"), element("Message")) {
-        (Some(code), Some(message)) => format!("{code}: {message}"),
-        (Some(only), None) | (None, Some(only)) => only.to_owned(),
-        (None, None) => String::new(),
+/// What a storage service says about a failure.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Said {
+    /// Its code: `BlobNotFound`, `NoSuchKey`, ...
+    pub code: Option<String>,
+    /// Its sentence, the first line of it: ids of the request follow.
+    pub message: Option<String>,
+}
+
+impl Said {
+    /// Reads the XML body of an answer that is none of the content. Of a body of another kind
+    /// nothing is read.
+    pub fn read(body: &[u8]) -> Said {
+        let text = String::from_utf8_lossy(body);
+        let element = |name: &str| {
+            let (_, rest) = text.split_once(&format!("<{name}>"))?;
+            let (inner, _) = rest.split_once(&format!("</{name}>"))?;
+            let line = inner.lines().map(str::trim).find(|line| !line.is_empty())?;
+            Some(
+                line.replace("&lt;", "<")
+                    .replace("&gt;", ">")
+                    .replace("&quot;", "\"")
+                    .replace("&apos;", "'")
+                    .replace("&amp;", "&"),
+            )
+        };
+        Said {
+            code: element("Code"),
+            message: element("Message"),
+        }
+    }
+
+    /// Code and sentence on one line; empty where nothing was said.
+    pub fn line(&self) -> String {
+        match (&self.code, &self.message) {
+            (Some(code), Some(message)) => format!("{code}: {message}"),
+            (Some(only), None) | (None, Some(only)) => only.clone(),
+            (None, None) => String::new(),
+        }
     }
 }
 
@@ -354,9 +427,11 @@ mod tests {
     fn what_storage_says_is_found() {
         let body = b"\xef\xbb\xbf<?xml version=\"1.0\"?><Error><Code>BlobNotFound</Code><Message>The specified blob does not exist.\nRequestId:1\nTime:2</Message></Error>";
         assert_eq!(
-            message(body),
+            Said::read(body).line(),
             "BlobNotFound: The specified blob does not exist."
         );
-        assert_eq!(message(b"<html>"), "");
+        assert_eq!(Said::read(b"<html>"), Said::default());
+        let escaped = Said::read(b"<Error><Message>'a&amp;b' &lt; &quot;c&quot;</Message></Error>");
+        assert_eq!(escaped.line(), "'a&b' < \"c\"");
     }
 }

@@ -34,6 +34,14 @@ pub struct Failure {
     pub text: String,
 }
 
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl std::error::Error for Failure {}
+
 impl Failure {
     pub(crate) fn new(kind: Kind, text: impl Into<String>) -> Failure {
         Failure {
@@ -52,8 +60,8 @@ impl Failure {
         Failure::new(Kind::Local, error.to_string())
     }
 
-    /// What the other side answered instead of the content.
-    pub(crate) fn answered(status: u16, said: String) -> Failure {
+    /// What the other side answered instead of the content, and what it said with that.
+    pub fn answered(status: u16, said: String) -> Failure {
         let text = match (said.is_empty(), status) {
             (false, _) => format!("{status} {said}"),
             (true, 300..=399) => format!("{status}, a redirect, which is not followed"),

@@ -1,17 +1,21 @@
 //! One fetch: checks, attempts, and the pauses between them.
 
 use std::io::{self, Read as _, Write};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject as _;
 use ureq::http::{HeaderMap, HeaderValue, Request, Response, Uri, header};
-use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
+use ureq::tls::{Certificate, RootCerts, TlsConfig};
 use ureq::unversioned::resolver::DefaultResolver;
 use ureq::unversioned::transport::DefaultConnector;
 use ureq::{Agent, Body};
 
 use crate::allow::AllowList;
+use crate::exchange::{Exchange, not_allowed};
 use crate::failure::{Failure, Kind, is_certificate};
 use crate::resolver::Checked;
 use crate::{Credentials, Options, azure};
@@ -89,6 +93,7 @@ pub(crate) struct Client {
     agent: Agent,
     /// Trusts the operator's own authorities, where there are some.
     own: Option<Agent>,
+    pub(crate) exchange: Exchange,
 }
 
 /// A URL that may be fetched, and the headers to fetch it with.
@@ -99,32 +104,18 @@ pub(crate) struct Target {
 
 impl Client {
     pub(crate) fn new(options: &Options) -> Result<Client, String> {
-        let own = options
-            .authorities
-            .as_deref()
-            .map(|path| {
-                let pem = std::fs::read(path)
-                    .map_err(|e| format!("outbound.ca: {} cannot be read: {e}", path.display()))?;
-                let certificates: Vec<Certificate<'static>> = parse_pem(&pem)
-                    .filter_map(|item| match item {
-                        Ok(PemItem::Certificate(certificate)) => Some(certificate),
-                        _ => None,
-                    })
-                    .collect();
-                if certificates.is_empty() {
-                    return Err(format!(
-                        "outbound.ca: {} holds no certificate",
-                        path.display()
-                    ));
-                }
-                Ok(RootCerts::Specific(Arc::new(certificates)))
-            })
-            .transpose()?;
-        Ok(Client::trusting(options, own))
+        let own = match options.authorities.as_deref() {
+            Some(path) => authorities(path)?,
+            None => Vec::new(),
+        };
+        Client::trusting(options, &own)
     }
 
     /// A client that trusts the public authorities and those that are given.
-    pub(crate) fn trusting(options: &Options, own: Option<RootCerts>) -> Client {
+    pub(crate) fn trusting(
+        options: &Options,
+        own: &[CertificateDer<'static>],
+    ) -> Result<Client, String> {
         let allow = AllowList(options.allow.clone());
         let agent = |roots: RootCerts| {
             let config = Agent::config_builder()
@@ -143,12 +134,17 @@ impl Client {
             };
             Agent::with_parts(config, DefaultConnector::default(), resolver)
         };
-        Client {
+        let extra = (!own.is_empty()).then(|| {
+            let own = own.iter().map(|der| Certificate::from_der(der).to_owned());
+            agent(RootCerts::Specific(Arc::new(own.collect())))
+        });
+        Ok(Client {
             agent: agent(RootCerts::WebPki),
-            own: own.map(&agent),
+            own: extra,
             options: options.clone(),
-            allow: allow.clone(),
-        }
+            exchange: Exchange::new(allow.clone(), own, options.timeout)?,
+            allow,
+        })
     }
 
     /// Reads a URL and checks what can be checked of it without asking for addresses.
@@ -178,13 +174,7 @@ impl Client {
             return Err(malformed("a URL with a name and password is not fetched"));
         }
         if !self.allow.may_reach(host, plain) {
-            return Err(Failure::new(
-                Kind::NotAllowed,
-                match plain {
-                    true => format!("outbound.allow does not list http://{host}"),
-                    false => format!("outbound.allow does not list {host}"),
-                },
-            ));
+            return Err(not_allowed(host, plain));
         }
         Ok(Target {
             uri,
@@ -241,7 +231,7 @@ impl Client {
                 .as_reader()
                 .take(SAID)
                 .read_to_end(&mut body);
-            return Err(Failure::answered(status, azure::message(&body)));
+            return Err(Failure::answered(status, azure::Said::read(&body).line()));
         }
         let limit = limit.min(self.options.max_size);
         let text = |name| {
@@ -282,6 +272,22 @@ impl Client {
         sink.flush().map_err(|e| Failure::local(&e))?;
         Ok(Answer::Content(Fetched { sink, size, etag }))
     }
+}
+
+/// The certificates of a PEM file.
+fn authorities(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
+    let pem = std::fs::read(path)
+        .map_err(|e| format!("outbound.ca: {} cannot be read: {e}", path.display()))?;
+    let certificates: Vec<CertificateDer<'static>> = CertificateDer::pem_slice_iter(&pem)
+        .filter_map(Result::ok)
+        .collect();
+    if certificates.is_empty() {
+        return Err(format!(
+            "outbound.ca: {} holds no certificate",
+            path.display()
+        ));
+    }
+    Ok(certificates)
 }
 
 /// Attempts until one succeeds or fails for good.

@@ -9,6 +9,7 @@ mod allow;
 mod azure;
 pub mod base64;
 mod cache;
+mod exchange;
 mod failure;
 mod fetch;
 mod range;
@@ -21,8 +22,9 @@ use std::time::Duration;
 use bytes::Bytes;
 
 pub use allow::Entry;
-pub use azure::{Connection, SharedKey};
+pub use azure::{Connection, Said, SharedKey};
 pub use cache::{Cache, Kept};
+pub use exchange::ReplyBody;
 pub use failure::{Failure, Kind};
 pub use fetch::{Answer, Fetched, Source};
 pub use range::AddressRange;
@@ -122,10 +124,11 @@ impl Outbound {
     }
 
     /// A client that reaches nothing.
+    ///
+    /// # Panics
+    /// Never: without authorities of the operator's nothing is left that could fail.
     pub fn closed() -> Outbound {
-        Outbound {
-            inner: Arc::new(fetch::Client::trusting(&Options::default(), None)),
-        }
+        Outbound::new(Options::default()).expect("the defaults are usable")
     }
 
     /// The most bytes of one fetch.
@@ -139,6 +142,32 @@ impl Outbound {
     /// [`Kind::Malformed`] or [`Kind::NotAllowed`].
     pub fn check(&self, source: &Source) -> Result<(), Failure> {
         self.inner.target(source).map(drop)
+    }
+
+    /// How often a failure that may pass is tried again, and the time limit of one attempt.
+    pub fn patience(&self) -> (usize, Duration) {
+        let options = &self.inner.options;
+        (options.retries, options.timeout)
+    }
+
+    /// Sends one request and gives the reply, whatever its status, with a body that streams. One
+    /// attempt: who calls knows whether the request may be repeated. Nothing is added but a
+    /// `User-Agent`.
+    ///
+    /// The time limit ends with the reply's head; after it silence alone is limited, to a minute
+    /// at most. A body that is sent must know its length.
+    ///
+    /// # Errors
+    /// [`Kind::NotAllowed`], [`Kind::Malformed`], [`Kind::Unreachable`].
+    pub async fn send<B>(
+        &self,
+        request: hyper::Request<B>,
+    ) -> Result<hyper::Response<ReplyBody>, Failure>
+    where
+        B: hyper::body::Body<Data = Bytes> + Send + Sync + 'static,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        self.inner.exchange.send(request).await
     }
 
     /// Fetches a URL into memory, at most `limit` bytes of it.
