@@ -9,6 +9,8 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::error::ErrorBody;
+
 /// The body of `POST …/jobs`. A client leaves out what it does not use, or sends null for it.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
@@ -111,6 +113,8 @@ pub struct JobStatus {
     pub start_time: Option<String>,
     /// When it ended, however it did.
     pub end_time: Option<String>,
+    /// Why the job failed, as a failed call's envelope says it; null unless it did.
+    pub error: Option<ErrorBody>,
     /// How far it is.
     pub progress: Progress,
     /// Where the rejected rows lie, once the job is finished and where rows may be rejected.
