@@ -1,4 +1,5 @@
-//! Backups: the ledger as it stands at one moment, and every blob that it names, in one file.
+//! Backups: the ledger as it stands at one moment, and every blob and object that it names, in one
+//! file.
 //!
 //! The server goes on meanwhile. The ledger is copied by SQLite's own backup; blobs never change,
 //! and none is swept while a backup is made. Keys and tokens are in it as the ledger has them:
@@ -15,10 +16,11 @@ use rusqlite::backup::{Backup as Copying, StepResult};
 use serde::{Deserialize, Serialize};
 
 use crate::archive::{ArchiveFile, Hashing, MANIFEST, Writer, length};
+use crate::blob_containers::{OBJECTS, Objects, named_objects};
 use crate::blobs::Hold;
 use crate::ledger::Failure;
 use crate::migrations::MIGRATIONS;
-use crate::{Sha256, Store, SystemBlob, files, revisions};
+use crate::{Id, Sha256, Store, SystemBlob, files, revisions};
 
 /// What a backup's manifest says that it is.
 pub(crate) const FORMAT: &str = "umpire-backup";
@@ -48,6 +50,7 @@ pub(crate) struct Manifest {
 /// A backup that is ready to be written out. What it is of stands still while this value lives.
 pub struct Backup {
     store_blobs: crate::Blobs,
+    objects: Objects,
     ledger: TemporaryFile,
     manifest: Vec<u8>,
     seal: Vec<u8>,
@@ -92,7 +95,7 @@ impl Store {
         let ledger = TemporaryFile(self.blobs.temporary());
         let copied = copy_ledger(self.ledger.path(), &ledger.0);
         copied.map_err(|e| failed("the ledger cannot be copied", &e))?;
-        let names = read_names(&ledger.0)?;
+        let (names, objects) = read_names(&ledger.0)?;
         let hashed = hash_file(&ledger.0).map_err(|e| failed("the copy cannot be read", &e))?;
         let mut files = vec![file(LEDGER, hashed)];
         for sha256 in names {
@@ -102,6 +105,16 @@ impl Store {
                 ))
             })?;
             files.push(file(&format!("blobs/{sha256}"), (size, sha256)));
+        }
+        for id in objects {
+            let content = self.objects.open_object(id);
+            let hashed = content.and_then(hash).map_err(|e| {
+                failed(
+                    &format!("object {id}, which the ledger names, cannot be read"),
+                    &e,
+                )
+            })?;
+            files.push(file(&format!("{OBJECTS}/{}", Objects::name(id)), hashed));
         }
         let document = SystemBlob::ClusterConfiguration;
         if let Some(content) = self.blobs.system(document)? {
@@ -121,6 +134,7 @@ impl Store {
         let hash = Sha256::of(&manifest).to_string();
         Ok(Backup {
             store_blobs: self.blobs.clone(),
+            objects: self.objects.clone(),
             ledger,
             seal: self.sealer.seal(hash.as_bytes(), SEAL_CONTEXT),
             manifest,
@@ -137,7 +151,7 @@ impl Backup {
         length(own.into_iter().chain(self.files.iter().map(|f| f.size)))
     }
 
-    /// How many blobs there are in it.
+    /// How many blobs and objects there are in it.
     pub fn blobs(&self) -> usize {
         self.files.iter().filter(|f| f.name != LEDGER).count()
     }
@@ -153,9 +167,12 @@ impl Backup {
         for file in &self.files {
             let content = match file.name.as_str() {
                 LEDGER => File::open(&self.ledger.0)?,
-                name => self
-                    .store_blobs
-                    .open_named(name.trim_start_matches("blobs/"))?,
+                name => match object_id(name) {
+                    Some(id) => self.objects.open_object(id)?,
+                    None => self
+                        .store_blobs
+                        .open_named(name.trim_start_matches("blobs/"))?,
+                },
             };
             let hash = archive.add(&file.name, file.size, content)?;
             if hash.to_string() != file.sha256 {
@@ -203,19 +220,33 @@ fn copy_ledger(from: &Path, to: &Path) -> Result<(), rusqlite::Error> {
         .map_err(unusable)
 }
 
-/// The blobs that a copy names, in order.
-fn read_names(copy: &Path) -> Result<Vec<Sha256>, Fault> {
+/// The object that a file of a backup is; `None` for another name.
+pub(crate) fn object_id(name: &str) -> Option<Id> {
+    let below = name.strip_prefix(OBJECTS)?.strip_prefix('/')?;
+    let id = Id::parse(below.split_once('/')?.1)?;
+    (Objects::name(id) == below).then_some(id)
+}
+
+/// The blobs and objects that a copy names, in order.
+fn read_names(copy: &Path) -> Result<(Vec<Sha256>, Vec<Id>), Fault> {
     let unreadable = |f: Failure| f.into_fault(|| Fault::bare(Class::InternalError));
     let connection = Connection::open(copy).map_err(|e| unreadable(e.into()))?;
     let names = revisions::named_blobs(&connection).map_err(unreadable)?;
     let mut names: Vec<Sha256> = names.into_iter().collect();
     names.sort_by_key(|name| name.0);
-    Ok(names)
+    let objects = named_objects(&connection).map_err(unreadable)?;
+    let mut objects: Vec<Id> = objects.into_iter().collect();
+    objects.sort();
+    Ok((names, objects))
 }
 
 /// A file's size and hash.
 fn hash_file(path: &Path) -> io::Result<(u64, Sha256)> {
-    let mut content = Hashing::new(File::open(path)?);
+    hash(File::open(path)?)
+}
+
+fn hash(file: File) -> io::Result<(u64, Sha256)> {
+    let mut content = Hashing::new(file);
     let size = io::copy(&mut content.by_ref(), &mut io::sink())?;
     Ok((size, content.hash()))
 }

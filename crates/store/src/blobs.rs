@@ -154,7 +154,23 @@ impl Blobs {
         Hold(self.holds.clone())
     }
 
-    /// Bytes of all blobs.
+    /// Runs a removal, unless nothing may be removed now; whether it ran.
+    pub(crate) fn unless_held(&self, remove: impl FnOnce()) -> bool {
+        let _held = self.hold_names();
+        let free = self.holds.load(Ordering::Acquire) == 0;
+        if free {
+            remove();
+        }
+        free
+    }
+
+    /// Counts bytes that have come and gone elsewhere and share the limit.
+    pub(crate) fn count(&self, more: u64, less: u64) {
+        self.room.used.fetch_add(more, Ordering::Relaxed);
+        self.room.used.fetch_sub(less, Ordering::Relaxed);
+    }
+
+    /// Bytes of all blobs, those of workspaces' blob containers among them.
     pub fn used(&self) -> u64 {
         self.room.used.load(Ordering::Relaxed)
     }
@@ -166,15 +182,17 @@ impl Blobs {
     }
 
     /// Refuses to hold so many bytes more than there are.
-    fn check_room(&self, more: u64) -> Result<(), Fault> {
+    pub(crate) fn check_room(&self, more: u64) -> Result<(), Fault> {
         let (used, limit) = (self.used(), self.room.limit.load(Ordering::Relaxed));
         if limit == 0 || more == 0 || used.saturating_add(more) <= limit {
             return Ok(());
         }
-        Err(faults::internal_error::failed_storing_web_service().because(format!(
-            "the blobs have {used} bytes and may have {limit} (limits.disk): remove services or \
-             revisions, or raise the limit"
-        )))
+        Err(
+            faults::internal_error::failed_storing_web_service().because(format!(
+                "the blobs have {used} bytes and may have {limit} (limits.disk): remove services, \
+             revisions or blobs of workspaces, or raise the limit"
+            )),
+        )
     }
 
     /// A path for a temporary file, which goes at the next start at the latest.
@@ -570,7 +588,7 @@ fn not_stored(error: &dyn std::error::Error) -> Fault {
 }
 
 /// Whether the folder itself is gone or refuses, rather than the disk having no room.
-fn is_refusal(error: &io::Error) -> bool {
+pub(crate) fn is_refusal(error: &io::Error) -> bool {
     use io::ErrorKind::{NotADirectory, NotFound, PermissionDenied, ReadOnlyFilesystem};
     matches!(
         error.kind(),
@@ -578,7 +596,7 @@ fn is_refusal(error: &io::Error) -> bool {
     )
 }
 
-fn is_full(error: &io::Error) -> bool {
+pub(crate) fn is_full(error: &io::Error) -> bool {
     use io::ErrorKind::{QuotaExceeded, StorageFull};
     matches!(error.kind(), StorageFull | QuotaExceeded)
 }

@@ -36,11 +36,12 @@ pub(crate) fn private_folder(path: &Path) -> io::Result<()> {
 }
 
 /// What the program puts into its data directory, beside the ledger's files.
-const OWN_NAMES: [&str; 9] = [
+const OWN_NAMES: [&str; 10] = [
     "lock",
     "node.id",
     "secrets",
     "blobs",
+    "objects",
     "cache",
     "modules.d",
     "server.url",

@@ -1,12 +1,13 @@
 //! State and blobs: the ledger, the blob store and the sealing of secrets.
 //!
 //! A data directory belongs to one process at a time. In it stand `ledger.sqlite` (all records),
-//! `blobs/` (content by its hash), `secrets/` (the master key and the operator's token) and `lock`.
+//! `blobs/` (content by its hash), `objects/` (content of workspaces' blobs), `secrets/` (the master key and the operator's token) and `lock`.
 
 mod access;
 mod actor;
 mod archive;
 mod backup;
+mod blob_containers;
 mod blobs;
 mod directory;
 mod endpoints;
@@ -47,6 +48,11 @@ pub use access::{Role, Scope};
 pub use actor::Actor;
 pub use archive::{ArchiveFile, ArchiveProblem};
 pub use backup::Backup;
+pub use blob_containers::{
+    BlobAt, BlobContainer, BlobGrant, BlobInfo, BlobPage, BlobProblem, BlobReader, Block,
+    BlockList, Condition, GrantProblem, MOST_BLOCKS, ObjectFile, ObjectWriter, Permission, Piece,
+    SIGNED_VERSION, SyncedObject, UploadState,
+};
 pub use blobs::{Blobs, Incoming, Stored, Swept, SystemBlob, Upload};
 pub use directory::{DEFAULT_ENDPOINT, Directory, Entry, Workspace};
 pub use endpoints::{
@@ -78,6 +84,7 @@ pub use tokens::{NewToken, TOKEN_PREFIX, Token};
 pub use usage::{Counter, Meter, PlanUsage, UsageLine, Used, day_of};
 pub use workspaces::{Sku, WorkspaceWrite};
 
+use blob_containers::{OBJECTS, Objects};
 use lock::Lock;
 use operator::Operator;
 
@@ -116,6 +123,8 @@ pub struct Store {
     pub ledger: Ledger,
     /// The content.
     pub blobs: Blobs,
+    /// The content of workspaces' own blobs.
+    pub(crate) objects: Objects,
     /// Seals secrets and digests keys.
     pub sealer: Arc<Sealer>,
     /// Counts what endpoints are used.
@@ -186,6 +195,8 @@ impl Store {
         let node = node::read_or_make(&node_file).map_err(|e| failed(&node_file, e))?;
 
         let blobs = Blobs::open_folder(&dir.join("blobs"))?;
+        let folder = dir.join(OBJECTS);
+        let objects = Objects::open(&folder, &blobs).map_err(|e| failed(&folder, e))?;
         if !ledger_file.exists() {
             // Made here so that it, and the files that SQLite makes beside it, are private.
             files::new_private_file(&ledger_file).map_err(|e| failed(&ledger_file, e))?;
@@ -210,6 +221,7 @@ impl Store {
         let store = Store {
             ledger,
             blobs,
+            objects,
             master_key,
             rotating: tokio::sync::Mutex::default(),
             sealer,
@@ -256,14 +268,21 @@ impl Store {
         beside("") + beside("-wal")
     }
 
-    /// Removes the blobs that no kept revision names and that are older than the grace. May wait
-    /// for the disk.
+    /// Removes the blobs that no kept revision names and that are older than the grace, and what is
+    /// left over of workspaces' blobs. May wait for the disk.
     ///
     /// # Errors
-    /// `InternalError.UnknownError` when the ledger or the folder cannot be read.
+    /// `InternalError.UnknownError` when the ledger or a folder cannot be read.
     pub fn sweep(&self) -> Result<Swept, Fault> {
+        self.forget_old_uploads();
         let named = self.ledger.named_blobs()?;
-        self.blobs.sweep(&named, self.blob_grace)
+        let blobs = self.blobs.sweep(&named, self.blob_grace)?;
+        let named = || self.ledger.read_blocking(blob_containers::named_objects);
+        let objects = self.objects.sweep(named)?;
+        Ok(Swept {
+            blobs: blobs.blobs + objects.blobs,
+            bytes: blobs.bytes + objects.bytes,
+        })
     }
 }
 

@@ -5,6 +5,7 @@
 //! `restoring/` stands is one of a restore that was cut off: no server starts on it, and the restore
 //! can be run again.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::{self, BufReader, BufWriter, Read, Write as _};
 use std::path::{Path, PathBuf};
@@ -13,7 +14,8 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OpenFlags};
 
 use crate::archive::{self, ArchiveProblem, MANIFEST, Reader, problem};
-use crate::backup::{FORMAT, LEDGER, Manifest, SEAL, SEAL_CONTEXT, VERSION};
+use crate::backup::{FORMAT, LEDGER, Manifest, SEAL, SEAL_CONTEXT, VERSION, object_id};
+use crate::blob_containers::OBJECTS;
 use crate::lock::Lock;
 use crate::migrations::MIGRATIONS;
 use crate::{Sealer, Sha256, SystemBlob, files, rows};
@@ -100,7 +102,7 @@ fn in_the_way(dir: &Path, unfinished: bool) -> io::Result<Vec<String>> {
             name.as_str(),
             "lock" | "secrets" | "modules.d" | "tls" | "cache" | "lost+found" | STAGING
         ) || name.starts_with(REPLACED)
-            || (unfinished && name == "blobs");
+            || (unfinished && matches!(name.as_str(), "blobs" | OBJECTS));
         if !harmless {
             names.push(name);
         }
@@ -143,9 +145,17 @@ fn unpack(
     let blobs = staging.join("blobs");
     let failed = |e: io::Error| problem(format!("{} cannot be written: {e}", staging.display()));
     files::private_folder(&blobs.join("system")).map_err(failed)?;
+    let objects = staging.join(OBJECTS);
+    files::private_folder(&objects).map_err(failed)?;
+    let mut folders = BTreeSet::new();
     for file in &manifest.files {
         check_name(&file.name, &file.sha256)?;
-        let target = files::new_private_file(&staging.join(&file.name)).map_err(failed)?;
+        let path = staging.join(&file.name);
+        if let Some(folder) = path.parent().filter(|parent| parent.starts_with(&objects)) {
+            files::make_folder(folder).map_err(failed)?;
+            folders.insert(folder.to_owned());
+        }
+        let target = files::new_private_file(&path).map_err(failed)?;
         let mut target = BufWriter::with_capacity(1 << 20, target);
         reader.copy(file, &mut target)?;
         target.flush().map_err(failed)?;
@@ -156,10 +166,10 @@ fn unpack(
         return Err(problem("the backup holds no ledger"));
     }
     check_ledger(&staging.join(LEDGER), &sealer)?;
-    let folders = [&blobs.join("system"), &blobs, &staging.to_path_buf()];
     folders
         .into_iter()
-        .try_for_each(|folder| files::sync_folder(folder))
+        .chain([objects, blobs.join("system"), blobs, staging.to_path_buf()])
+        .try_for_each(|folder| files::sync_folder(&folder))
         .map_err(failed)?;
     Ok(manifest)
 }
@@ -198,7 +208,7 @@ fn read_manifest(bytes: &[u8]) -> Result<Manifest, ArchiveProblem> {
 fn check_name(name: &str, sha256: &str) -> Result<(), ArchiveProblem> {
     let document = SystemBlob::ClusterConfiguration.name();
     let fits = match name.strip_prefix("blobs/") {
-        None => name == LEDGER,
+        None => name == LEDGER || object_id(name).is_some(),
         Some(blob) => blob == document || (blob == sha256 && Sha256::parse(blob).is_some()),
     };
     match fits {
@@ -246,11 +256,13 @@ fn put_in_place(
         files::sync_folder(&aside)?;
         replaced = Some(aside);
     }
-    let blobs = dir.join("blobs");
-    if unfinished && blobs.exists() {
-        fs::remove_dir_all(&blobs)?;
+    for name in ["blobs", OBJECTS] {
+        let folder = dir.join(name);
+        if unfinished && folder.exists() {
+            fs::remove_dir_all(&folder)?;
+        }
+        fs::rename(staging.join(name), &folder)?;
     }
-    fs::rename(staging.join("blobs"), &blobs)?;
     files::sync_folder(dir)?;
     fs::rename(staging.join(LEDGER), dir.join(LEDGER))?;
     files::sync_folder(dir)?;

@@ -247,6 +247,17 @@ impl Sealer {
     }
 }
 
+impl Sealer {
+    /// The HMAC-SHA256 of a reference to a blob, under a key that the key of digests gives.
+    pub(crate) fn sign(&self, text: &str) -> [u8; 32] {
+        let key = hmac::sign(&self.digesting.load(), b"sign blob references v1");
+        let key = hmac::Key::new(hmac::HMAC_SHA256, key.as_ref());
+        let mut signature = [0u8; 32];
+        signature.copy_from_slice(hmac::sign(&key, text.as_bytes()).as_ref());
+        signature
+    }
+}
+
 /// A fresh master key, as its file has it.
 pub(crate) fn fresh_master() -> String {
     let mut master = [0u8; 32];
@@ -266,7 +277,12 @@ pub fn random_key() -> String {
 pub fn random_token() -> String {
     let mut bytes = [0u8; 32];
     fill_random(&mut bytes);
-    base64_of(&bytes, b'-', b'_', false)
+    base64_url(&bytes)
+}
+
+/// Base64url without padding.
+pub(crate) fn base64_url(bytes: &[u8]) -> String {
+    base64_of(bytes, b'-', b'_', false)
 }
 
 /// Base64 with the usual alphabet, padded.
