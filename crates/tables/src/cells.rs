@@ -71,6 +71,74 @@ impl Builder {
         }
     }
 
+    /// Takes the column built so far and begins the next one, with room for as many values.
+    pub(crate) fn finish_block(&mut self, capacity: usize) -> Column {
+        let next = Values::with_capacity(self.data_type, capacity);
+        Column {
+            values: std::mem::replace(&mut self.values, next),
+            validity: self.validity.take(),
+        }
+    }
+
+    /// Forgets the values from the `len`th on.
+    pub(crate) fn truncate(&mut self, len: usize) {
+        self.values.truncate(len);
+        if let Some(validity) = &mut self.validity {
+            validity.truncate(len);
+        }
+    }
+
+    /// Appends the number at `at`, if it is a plain one in a column of numbers and one of
+    /// `stops` or a line end follows it, and gives the position of that. Else, and wherever
+    /// anything is not as it should be, nothing is done.
+    #[inline(always)]
+    pub(crate) fn push_bare(&mut self, bytes: &[u8], at: usize, stop: u8) -> Option<usize> {
+        let Values::F64(values) = &mut self.values else {
+            return self.push_bare_other(bytes, at, stop);
+        };
+        let number = plain_number(bytes, at)?;
+        stands_alone(bytes, number.end, stop)?;
+        values.push(match number.to_f64() {
+            Some(value) => value,
+            None => fast_float2::parse(&bytes[at..number.end]).ok()?,
+        });
+        if let Some(validity) = &mut self.validity {
+            validity.push(true);
+        }
+        Some(number.end)
+    }
+
+    fn push_bare_other(&mut self, bytes: &[u8], at: usize, stop: u8) -> Option<usize> {
+        let end = match &mut self.values {
+            Values::F32(v) => {
+                let number = plain_number(bytes, at)?;
+                stands_alone(bytes, number.end, stop)?;
+                v.push(match number.to_f32() {
+                    Some(value) => value,
+                    None => fast_float2::parse(&bytes[at..number.end]).ok()?,
+                });
+                number.end
+            }
+            Values::I32(v) => {
+                let number = plain_number(bytes, at)?;
+                stands_alone(bytes, number.end, stop)?;
+                v.push(number.to_i64().filter(|&v| within(v, self.bounds))? as i32);
+                number.end
+            }
+            Values::I64(v) if self.data_type.is_integer() => {
+                let number = plain_number(bytes, at)?;
+                stands_alone(bytes, number.end, stop)?;
+                v.push(number.to_i64().filter(|&v| within(v, self.bounds))?);
+                number.end
+            }
+            _ => return None,
+        };
+        if let Some(validity) = &mut self.validity {
+            validity.push(true);
+        }
+        Some(end)
+    }
+
     pub(crate) fn finish(self) -> Column {
         Column {
             values: self.values,
@@ -274,6 +342,13 @@ fn closed(bytes: &[u8], from: usize, end: usize, quoted: bool, limit: usize) -> 
     right.then_some(end + usize::from(quoted))
 }
 
+/// Whether a cell of a file ends at that position.
+#[inline(always)]
+fn stands_alone(bytes: &[u8], end: usize, stop: u8) -> Option<()> {
+    let byte = *bytes.get(end)?;
+    (byte == stop || byte == b'\n' || byte == b'\r').then_some(())
+}
+
 /// The bounds of the integer types that are kept as `I32` or `I64`. (`Uint64` is wider, and its
 /// conversion checks it.)
 fn bounds(data_type: DataType) -> (i64, i64) {
@@ -313,13 +388,11 @@ fn special_text(value: f64) -> &'static str {
 /// How much of a value a message shows.
 const SHOWN_CHARS: usize = 64;
 
-/// The sentence of a refused cell: `row 3, column "age": "abc" is not an Int32`. `row` counts
-/// from 0.
+/// The sentence of a refused cell without its row: `column "age": "abc" is not an Int32`.
 #[cold]
-pub(crate) fn describe(row: usize, field: &Field, cell: Cell<'_>, refusal: Refusal) -> String {
+pub(crate) fn describe(field: &Field, cell: Cell<'_>, refusal: Refusal) -> String {
     let type_ = field.data_type.name();
-    let mut text = place(row, &field.name);
-    text.push_str(": ");
+    let mut text = format!("column \"{}\": ", shortened(&field.name));
     show(cell, &mut text);
     // Writing to a String cannot fail.
     let _ = match refusal {
@@ -333,11 +406,6 @@ pub(crate) fn describe(row: usize, field: &Field, cell: Cell<'_>, refusal: Refus
         Refusal::Full => write!(text, " does not fit: the column's texts pass 2 GiB"),
     };
     text
-}
-
-/// `row 3, column "age"`; `row` counts from 0.
-pub(crate) fn place(row: usize, column: &str) -> String {
-    format!("row {}, column \"{}\"", row + 1, shortened(column))
 }
 
 fn show(cell: Cell<'_>, out: &mut String) {

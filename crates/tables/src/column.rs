@@ -48,6 +48,18 @@ impl Bitmap {
         }
     }
 
+    /// Forgets the bits from the `len`th on.
+    pub fn truncate(&mut self, len: usize) {
+        if len >= self.len {
+            return;
+        }
+        self.bytes.truncate(len.div_ceil(8));
+        if !len.is_multiple_of(8) {
+            self.bytes[len / 8] &= (1 << (len % 8)) - 1;
+        }
+        self.len = len;
+    }
+
     /// The number of bits.
     pub fn len(&self) -> usize {
         self.len
@@ -117,6 +129,14 @@ impl Strings {
         assert!(self.fits(text.len()), "a column of texts passes 2 GiB");
         self.text.push_str(text);
         self.offsets.push(self.text.len() as i32);
+    }
+
+    /// Forgets the texts from the `len`th on.
+    pub fn truncate(&mut self, len: usize) {
+        if len < self.len() {
+            self.text.truncate(self.offsets[len] as usize);
+            self.offsets.truncate(len + 1);
+        }
     }
 
     /// Whether so many more bytes fit.
@@ -266,6 +286,19 @@ impl Values {
             Values::F32(v) => v.push(0.0),
             Values::F64(v) => v.push(0.0),
             Values::Str(v) => v.push(""),
+        }
+    }
+
+    /// Forgets the values from the `len`th on.
+    pub fn truncate(&mut self, len: usize) {
+        match self {
+            Values::Bool(v) => v.truncate(len),
+            Values::I32(v) => v.truncate(len),
+            Values::I64(v) => v.truncate(len),
+            Values::U64(v) => v.truncate(len),
+            Values::F32(v) => v.truncate(len),
+            Values::F64(v) => v.truncate(len),
+            Values::Str(v) => v.truncate(len),
         }
     }
 
@@ -419,6 +452,12 @@ mod tests {
         filled.push(true);
         assert_eq!(filled.as_bytes(), [0xff, 0b10]);
         assert_eq!(Bitmap::filled(16, true).count_ones(), 16);
+        filled.truncate(11);
+        assert_eq!(filled.len(), 10);
+        filled.truncate(7);
+        assert_eq!(filled, Bitmap::filled(7, true));
+        filled.truncate(0);
+        assert_eq!(filled, Bitmap::default());
     }
 
     #[test]
@@ -431,6 +470,11 @@ mod tests {
         assert!(!strings.fits(usize::MAX));
         assert!(strings.fits(Strings::MAX_BYTES - 6));
         assert!(!strings.fits(Strings::MAX_BYTES - 5));
+        let mut fewer = strings.clone();
+        fewer.truncate(3);
+        assert_eq!(fewer, strings);
+        fewer.truncate(1);
+        assert_eq!(fewer, ["a"].into_iter().collect());
     }
 
     #[test]

@@ -1,7 +1,7 @@
-//! Tables in comma-separated files, for the command line and its samples.
+//! Tables in comma-separated files, for the command line and its samples: [`crate::files`] with
+//! nothing to choose, and types found from the values.
 //!
-//! RFC 4180 with a header row; lines end in LF or CRLF, and a UTF-8 byte order mark is skipped.
-//! Row numbers in messages count rows of data from 1, so that the header is none.
+//! A header row names the columns. Messages name lines as they stand in the file.
 
 use std::io::{Read, Write};
 use std::sync::Arc;
@@ -9,11 +9,23 @@ use std::sync::Arc;
 use faults::{Fault, bad_user_argument};
 
 use crate::cells::{Builder, Cell, describe, shortened};
-use crate::column::Strings;
+use crate::column::Values;
 use crate::data_type::DataType;
+use crate::files::{Compression, FileType, Format, TableWriter, read_table, read_table_of};
+use crate::limits::Limits;
 use crate::schema::{Field, Schema};
 use crate::table::Table;
 use crate::text::{self, Decimal, parse_boolean, trim};
+
+const CSV: Format = Format::Csv { header: true };
+
+/// Files of the operator's own have cells of any length.
+const LIMITS: Limits = Limits {
+    rows: usize::MAX,
+    columns: usize::MAX,
+    cell_bytes: usize::MAX,
+    depth: usize::MAX,
+};
 
 /// Reads a table and finds out the types of its columns: `Int32` or `Int64` where all values are
 /// whole numbers within range, else `Double`, `Boolean` where all are `true` or `false` in any
@@ -26,62 +38,43 @@ use crate::text::{self, Decimal, parse_boolean, trim};
 /// `InputParseError` where the file cannot be read, is not UTF-8, has no header or a row with too
 /// few or too many cells; `InputMismatchError` (target: the column) where two columns have one
 /// name.
-pub fn infer(reader: impl Read) -> Result<Table, Fault> {
-    let mut reader = open(reader);
-    let names = header(&mut reader)?;
-    let mut columns: Vec<(Strings, Guess)> = Vec::new();
-    columns.resize_with(names.len(), Default::default);
-    rows(&mut reader, names.len(), |row, record| {
-        for (cell, (texts, guess)) in record.iter().zip(&mut columns) {
-            let text = utf8(cell, row)?;
-            if !texts.fits(text.len()) {
-                let problem = format!("row {}: a column's texts pass 2 GiB", row + 1);
-                return Err(bad_user_argument::input_parse_error(problem));
-            }
-            guess.add(text);
-            texts.push(text);
-        }
-        Ok(())
-    })?;
+pub fn infer(mut reader: impl Read) -> Result<Table, Fault> {
+    let as_texts = |names: &[String]| {
+        let text = |name: &String| Field::new(name.as_str(), DataType::String);
+        schema(names.iter().map(text).collect())
+    };
+    let texts = read_table_of(&mut reader, CSV, as_texts, &LIMITS)?;
     let mut fields = Vec::new();
-    let mut built = Vec::new();
-    for (name, (texts, guess)) in names.into_iter().zip(columns) {
-        let mut field = Field::new(name, guess.data_type());
+    let mut columns = Vec::new();
+    for (field, column) in texts.schema().fields().iter().zip(texts.columns()) {
+        let Values::Str(texts) = &column.values else {
+            // The schema says that they are texts.
+            continue;
+        };
+        let mut guess = Guess::default();
+        texts.iter().for_each(|text| guess.add(text));
+        let mut field = Field::new(field.name.as_str(), guess.data_type());
         field.nullable = guess.missing;
         let mut builder = Builder::new(&field, texts.len());
-        for (row, text) in texts.iter().enumerate() {
-            push(&mut builder, row, &field, text)?;
+        for text in texts.iter() {
+            push(&mut builder, &field, text)?;
         }
-        built.push(Arc::new(builder.finish()));
+        columns.push(Arc::new(builder.finish()));
         fields.push(field);
     }
-    Ok(Table::new(schema(fields)?, built))
+    Ok(Table::with_rows(schema(fields)?, columns, texts.rows()))
 }
 
 /// Reads a table of a known schema. Columns may come in any order; each must be there and no
-/// other. Cells follow the rules of a request's, with one addition: an empty cell is missing in a
-/// nullable column of texts too, and an empty text where the column is not nullable.
+/// other. Cells follow the rules of [`crate::files::RecordReader`].
 ///
 /// # Errors
 ///
 /// `InputMismatchError` (target: the column) for a missing, extra or repeated column, one detail
 /// each, the first 16; `InputParseError` for a cell that is not of its column's type, and as
 /// [`infer`] does.
-pub fn read(reader: impl Read, schema: &Arc<Schema>) -> Result<Table, Fault> {
-    let mut reader = open(reader);
-    let names = header(&mut reader)?;
-    let positions = positions(&names, schema)?;
-    let fields = schema.fields();
-    let mut builders: Vec<_> = fields.iter().map(|field| Builder::new(field, 0)).collect();
-    let count = rows(&mut reader, names.len(), |row, record| {
-        for (cell, &position) in record.iter().zip(&positions) {
-            let text = utf8(cell, row)?;
-            push(&mut builders[position], row, &fields[position], text)?;
-        }
-        Ok(())
-    })?;
-    let columns = builders.into_iter().map(|builder| builder.finish().into());
-    Ok(Table::with_rows(schema.clone(), columns.collect(), count))
+pub fn read(mut reader: impl Read, schema: &Arc<Schema>) -> Result<Table, Fault> {
+    read_table(&mut reader, CSV, schema, &LIMITS)
 }
 
 /// Writes a table with its header row, values in the form of [`text::write_cell`], missing ones
@@ -90,81 +83,25 @@ pub fn read(reader: impl Read, schema: &Arc<Schema>) -> Result<Table, Fault> {
 /// # Errors
 ///
 /// Those of the writer.
-pub fn write(table: &Table, writer: impl Write) -> std::io::Result<()> {
-    let mut writer = csv::Writer::from_writer(writer);
-    writer.write_record(table.schema().names())?;
-    let mut cell = Vec::new();
-    for row in 0..table.rows() {
-        for (field, column) in table.schema().fields().iter().zip(table.columns()) {
-            cell.clear();
-            text::write_cell(column, field.data_type, row, &mut cell);
-            writer.write_field(&cell)?;
-        }
-        writer.write_record(None::<&[u8]>)?;
-    }
+pub fn write(table: &Table, mut writer: impl Write) -> std::io::Result<()> {
+    let file = FileType {
+        format: CSV,
+        compression: Compression::None,
+    };
+    let mut out = Vec::new();
+    let written = TableWriter::new(file, true).write(table, None, &mut out);
+    written.map_err(|fault| std::io::Error::other(fault.name()))?;
+    writer.write_all(&out)?;
     writer.flush()
 }
 
-fn open<R: Read>(reader: R) -> csv::Reader<R> {
-    // Rows of another length are refused by `rows`, whose message says more.
-    csv::ReaderBuilder::new().flexible(true).from_reader(reader)
-}
-
-/// The names of the columns.
-fn header(reader: &mut csv::Reader<impl Read>) -> Result<Vec<String>, Fault> {
-    let record = reader.byte_headers().map_err(unreadable)?;
-    if record.is_empty() {
-        let problem = "the file is empty, and a header row is expected";
-        return Err(bad_user_argument::input_parse_error(problem));
-    }
-    let name = |cell| match std::str::from_utf8(cell) {
-        Ok(name) => Ok(name.to_owned()),
-        Err(_) => Err(bad_user_argument::input_parse_error(
-            "the header is not UTF-8",
-        )),
-    };
-    record.iter().map(name).collect()
-}
-
-/// Gives every row of data with its number, counted from 0, and then their count.
-fn rows(
-    reader: &mut csv::Reader<impl Read>,
-    columns: usize,
-    mut row: impl FnMut(usize, &csv::ByteRecord) -> Result<(), Fault>,
-) -> Result<usize, Fault> {
-    let mut record = csv::ByteRecord::new();
-    let mut count = 0;
-    while reader.read_byte_record(&mut record).map_err(unreadable)? {
-        if record.len() != columns {
-            let cells = record.len();
-            let problem = format!("row {} has {cells} cells for {columns} columns", count + 1);
-            return Err(bad_user_argument::input_parse_error(problem));
-        }
-        row(count, &record)?;
-        count += 1;
-    }
-    Ok(count)
-}
-
-fn unreadable(error: csv::Error) -> Fault {
-    let problem = "the file cannot be read as comma-separated values";
-    bad_user_argument::input_parse_error(problem).caused_by(&error)
-}
-
-fn utf8(cell: &[u8], row: usize) -> Result<&str, Fault> {
-    std::str::from_utf8(cell).map_err(|_| {
-        let problem = format!("row {} is not UTF-8", row + 1);
-        bad_user_argument::input_parse_error(problem)
-    })
-}
-
-fn push(builder: &mut Builder, row: usize, field: &Field, text: &str) -> Result<(), Fault> {
+fn push(builder: &mut Builder, field: &Field, text: &str) -> Result<(), Fault> {
     let cell = match text.is_empty() && field.nullable {
         true => Cell::Null,
         false => Cell::Text(text),
     };
     builder.push(cell).map_err(|refusal| {
-        let problem = describe(row, field, cell, refusal);
+        let problem = describe(field, cell, refusal);
         bad_user_argument::input_parse_error(problem).at(shortened(&field.name))
     })
 }
@@ -172,39 +109,11 @@ fn push(builder: &mut Builder, row: usize, field: &Field, text: &str) -> Result<
 fn schema(fields: Vec<Field>) -> Result<Arc<Schema>, Fault> {
     match Schema::new(fields) {
         Ok(schema) => Ok(Arc::new(schema)),
-        Err(twice) => Err(mismatch(&twice.0).because(twice)),
-    }
-}
-
-/// By column of the file, its position in the schema.
-fn positions(names: &[String], schema: &Schema) -> Result<Vec<usize>, Fault> {
-    let mut named = vec![false; schema.len()];
-    let mut positions = Vec::with_capacity(names.len());
-    let mut at_fault = Vec::new();
-    for name in names {
-        match schema.position(name) {
-            Some(position) if !std::mem::replace(&mut named[position], true) => {
-                positions.push(position);
-            }
-            Some(_) => at_fault.push((name.as_str(), "repeated")),
-            None => at_fault.push((name, "extra")),
+        Err(twice) => {
+            let fault = bad_user_argument::input_mismatch_error().at(shortened(&twice.0));
+            Err(fault.because(twice))
         }
     }
-    let missing = schema.names().zip(named).filter(|(_, named)| !named);
-    at_fault.extend(missing.map(|(name, _)| (name, "missing")));
-    let faults = at_fault.iter().take(16).map(|(name, _)| mismatch(name));
-    match faults.reduce(Fault::and) {
-        None => Ok(positions),
-        Some(fault) => {
-            let listed = at_fault.iter().take(16);
-            let listed = listed.map(|(name, kind)| format!("\"{}\" is {kind}", shortened(name)));
-            Err(fault.because(listed.collect::<Vec<_>>().join(", ")))
-        }
-    }
-}
-
-fn mismatch(column: &str) -> Fault {
-    bad_user_argument::input_mismatch_error().at(shortened(column))
 }
 
 /// What the cells of a column have been so far.
@@ -348,9 +257,9 @@ mod tests {
             "the file is empty, and a header row is expected"
         );
         let fault = infer("a,b\n1,2\n3\n".as_bytes()).unwrap_err();
-        assert_eq!(problem(&fault), "row 2 has 1 cells for 2 columns");
+        assert_eq!(problem(&fault), "line 3 has 1 cell for 2 columns");
         let fault = infer(&b"a\n\xff\n"[..]).unwrap_err();
-        assert_eq!(problem(&fault), "row 1 is not UTF-8");
+        assert_eq!(problem(&fault), "line 2, column \"a\": a cell is not UTF-8");
         let fault = infer(&b"\xff\n1\n"[..]).unwrap_err();
         assert_eq!(problem(&fault), "the header is not UTF-8");
         let fault = infer("a,a\n1,2\n".as_bytes()).unwrap_err();
@@ -386,7 +295,7 @@ mod tests {
         let fault = read(file.as_bytes(), &schema()).unwrap_err();
         assert_eq!(
             problem(&fault),
-            "row 2, column \"age\": \"forty\" is not an Int32"
+            "line 3, column \"age\": \"forty\" is not an Int32"
         );
         assert_eq!(targets(&fault), ["age"]);
     }

@@ -2,12 +2,13 @@
 //!
 //! A [`Table`] is a [`Schema`] and shared [`Column`]s laid out as Arrow arrays are. [`request`]
 //! decodes the bodies of scoring calls straight into columns, [`reply`] encodes their answers,
-//! [`csv`] reads and writes files, and [`text`] holds what they share: one cell in and out.
+//! [`files`] reads and writes the files of batch jobs, [`csv`] those of the command line, and [`text`] holds what they share: one cell in and out.
 
 mod cells;
 mod column;
 pub mod csv;
 mod data_type;
+pub mod files;
 mod json;
 mod limits;
 pub mod reply;

@@ -435,7 +435,8 @@ impl<'p> Columns<'p> {
             && let Err(refusal) = self.builders[position].push(cell)
         {
             let field = self.port.schema.field(position);
-            let problem = describe(self.rows, field, cell, refusal);
+            let problem = describe(field, cell, refusal);
+            let problem = format!("row {}, {problem}", self.rows + 1);
             let target = format!("{}/{}", self.port.name, shortened(&field.name));
             let fault = bad_user_argument::input_parse_error(problem).at(target);
             self.fault = Some((self.rows, fault));

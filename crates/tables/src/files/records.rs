@@ -1,0 +1,232 @@
+//! Records of a delimited file into rows of a table, block by block.
+
+use std::io::{ErrorKind, Read};
+use std::sync::Arc;
+
+use faults::{Class, Fault, bad_user_argument};
+
+use super::Format;
+use super::delimited::{Delimited, Step};
+use super::head::Layout;
+use super::source::{Block, Memory, Pool, Reject, SourceText};
+use crate::cells::shortened;
+use crate::limits::Limits;
+use crate::schema::Schema;
+use crate::table::Table;
+
+/// What becomes of a record that is no row: one with too few or too many cells, or with a cell
+/// that its column does not take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BadRows {
+    /// Reading ends with its fault.
+    Fail,
+    /// It is set aside and the rest is read.
+    Reject,
+}
+
+/// Reads the records of a file, or of a part of one that begins where a record does, as rows of a
+/// schema. Cells follow the rules of a request's (see [`crate::request`]), with one addition: an
+/// empty cell is missing in a nullable column of texts too, and an empty text where the column is
+/// not nullable. Blank lines are no records.
+#[derive(Debug)]
+pub struct RecordReader {
+    records: Delimited,
+    layout: Arc<Layout>,
+    bad_rows: BadRows,
+    keep_source: bool,
+    memory: Memory,
+    pool: Arc<Pool>,
+    /// Where in the memory's text the next record starts, and where what was read ends.
+    at: usize,
+    filled: usize,
+    /// Whether the input has ended.
+    ended: bool,
+}
+
+/// The most bytes of one record: whoever leaves a quote open makes one of all the rest.
+const RECORD_LIMIT: usize = 64 * 1024 * 1024;
+
+/// A block ends early where its text has so many bytes.
+const BLOCK_TEXT: usize = 1024 * 1024 * 1024;
+
+/// How much is read at once.
+const READ: usize = 256 * 1024;
+
+impl RecordReader {
+    /// A reader of records whose columns have these names in this order ([`super::read_head`] gives
+    /// them). `first_line` is the number of the line at which the first record starts. Of the
+    /// limits only that of a cell's bytes counts here.
+    ///
+    /// # Errors
+    ///
+    /// `InputMismatchError` (target: the column) for a missing, extra or repeated column, one
+    /// detail each, the first 16.
+    pub fn new(
+        format: Format,
+        schema: &Arc<Schema>,
+        names: &[String],
+        first_line: u64,
+        limits: &Limits,
+        bad_rows: BadRows,
+    ) -> Result<RecordReader, Fault> {
+        let layout = Arc::new(Layout::new(schema, names)?);
+        Ok(RecordReader {
+            records: Delimited::new(format.delimiter(), &layout, first_line, limits.cell_bytes),
+            layout,
+            bad_rows,
+            keep_source: true,
+            memory: Memory::default(),
+            pool: Arc::default(),
+            at: 0,
+            filled: 0,
+            ended: false,
+        })
+    }
+
+    /// The reader without the text of its blocks: for tables of which no column comes out as it
+    /// came in, however large.
+    #[must_use]
+    pub fn without_source(mut self) -> RecordReader {
+        self.keep_source = false;
+        self
+    }
+
+    /// Reads on until there are so many records or the input ends; `None` at its end. A block has
+    /// fewer where their text comes to a gibibyte and is kept. The input must be the same at each
+    /// call: more of it is read than the block needs.
+    ///
+    /// # Errors
+    ///
+    /// `InputParseError` for a record that is no row, unless such are set aside, and for one of
+    /// more than 64 MiB; what [`super::unreadable`] says where the input cannot be read.
+    pub fn read_block(
+        &mut self,
+        input: &mut dyn Read,
+        rows: usize,
+    ) -> Result<Option<Block>, Fault> {
+        let mut rejects = Vec::new();
+        while self.records.rows() + rejects.len() < rows {
+            let bytes = &self.memory.text[..self.filled];
+            let bounds = &mut self.memory.bounds;
+            match self.records.next(bytes, self.at, self.ended, bounds) {
+                Step::Row { end } => {
+                    self.at = end;
+                    if !self.keep_source {
+                        bounds.clear();
+                    }
+                }
+                Step::Bad { end, line, bad } => {
+                    self.at = end;
+                    match self.bad_rows {
+                        BadRows::Fail => return Err(self.fault(line, &bad)),
+                        BadRows::Reject => rejects.push(Reject {
+                            line,
+                            record: self.memory.text[bad.record.clone()].to_vec(),
+                            reason: bad.reason,
+                        }),
+                    }
+                }
+                Step::More { at } => {
+                    self.at = at;
+                    if self.keep_source && at >= BLOCK_TEXT {
+                        break;
+                    }
+                    self.fill(input)?;
+                }
+                Step::End => break,
+            }
+        }
+        if self.records.rows() == 0 && rejects.is_empty() {
+            return Ok(None);
+        }
+        let count = self.records.rows();
+        let columns = self.records.finish_block().map(Arc::new);
+        let mut columns: Vec<_> = columns.map(Some).collect();
+        let in_order = self.layout.cells.iter();
+        let in_order = in_order.filter_map(|&cell| columns.get_mut(cell)?.take());
+        let schema = Arc::clone(&self.layout.schema);
+        let table = Table::of_builders(schema, in_order.collect(), count);
+        // The rest of the text belongs to the next block.
+        let mut memory = self.pool.take();
+        memory.bounds.clear();
+        let rest = &self.memory.text[self.at..self.filled];
+        if memory.text.len() < rest.len() {
+            memory.text.resize(rest.len(), 0);
+        }
+        memory.text[..rest.len()].copy_from_slice(rest);
+        (self.at, self.filled) = (0, rest.len());
+        self.records.moved();
+        let memory = std::mem::replace(&mut self.memory, memory);
+        let source = SourceText::new(
+            memory,
+            Arc::clone(&self.layout),
+            table.clone(),
+            self.records.delimiter(),
+            Arc::clone(&self.pool),
+        );
+        Ok(Some(Block {
+            table,
+            source,
+            rejects,
+        }))
+    }
+
+    /// Reads more text. Where a record does not end in what there is, twice as much comes next, so
+    /// that a long one is not gone over too often.
+    fn fill(&mut self, input: &mut dyn Read) -> Result<(), Fault> {
+        if self.filled - self.at > RECORD_LIMIT {
+            let line = self.records.line();
+            return Err(bad_user_argument::input_parse_error(format!(
+                "line {line}: the record that starts here is longer than 64 MiB"
+            )));
+        }
+        // What lies behind is of use to rows whose source is kept.
+        if self.at > 0 && (!self.keep_source || self.records.rows() == 0) {
+            self.memory.text.copy_within(self.at..self.filled, 0);
+            (self.at, self.filled) = (0, self.filled - self.at);
+            self.records.moved();
+        }
+        let want = READ.max(self.filled - self.at);
+        if self.memory.text.len() < self.filled + want {
+            self.memory.text.resize(self.filled + want, 0);
+        }
+        let room = &mut self.memory.text[self.filled..self.filled + want];
+        let read = loop {
+            match input.read(room) {
+                Ok(read) => break read.min(want),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(unreadable(&error)),
+            }
+        };
+        self.filled += read;
+        self.ended = read == 0;
+        Ok(())
+    }
+
+    #[cold]
+    fn fault(&self, line: u64, bad: &super::delimited::Bad) -> Fault {
+        let problem = match bad.column {
+            Some(_) => format!("line {line}, {}", bad.reason),
+            None => format!("line {line} has {}", bad.reason),
+        };
+        let fault = bad_user_argument::input_parse_error(problem);
+        match bad.column {
+            None => fault,
+            Some(cell) => {
+                let position = self.layout.positions[cell];
+                fault.at(shortened(&self.layout.schema.field(position).name))
+            }
+        }
+    }
+}
+
+/// The fault of input that cannot be read: `InputParseError` where its content is to blame (what
+/// decodes compressed files says `InvalidData` or `UnexpectedEof`), else a bare `InternalError`.
+pub fn unreadable(error: &std::io::Error) -> Fault {
+    match error.kind() {
+        ErrorKind::InvalidData | ErrorKind::UnexpectedEof => {
+            bad_user_argument::input_parse_error(error.to_string())
+        }
+        _ => Fault::bare(Class::InternalError).caused_by(error),
+    }
+}
