@@ -96,6 +96,19 @@ impl Plan {
         Plan::build(package, registry, None).map(drop)
     }
 
+    /// Checks the web service parameters of a call as [`Plan::parameters`] does, with the package
+    /// alone: nothing is loaded.
+    ///
+    /// Errors: those of [`Plan::parameters`], and of [`Plan::validate`] for a package whose names
+    /// do not hold together.
+    pub fn check_parameters(
+        package: &Package,
+        registry: &Registry,
+        given: &[(String, Scalar)],
+    ) -> Result<(), Fault> {
+        read(&resolve(package, registry)?.globals, given).map(drop)
+    }
+
     /// Compiles a package: checks it as [`Plan::validate`] does, loads each resource that the
     /// graph reads (`resources` gives the bytes of an asset by its id) and prepares the steps.
     ///
