@@ -375,15 +375,14 @@ impl Upload for Parts {
     fn commit<'a>(&'a self, parts: &'a [Part]) -> Doing<'a, ()> {
         Box::pin(async move {
             match self.complete(parts).await {
-                // The upload is gone when it was committed before.
-                Err(failure) if failure.kind == FailureKind::NotFound => {
-                    match self.is_done().await {
-                        Ok(true) => Ok(()),
-                        Err(other) if other.transient => Err(other),
-                        _ => Err(failure),
-                    }
-                }
-                result => result,
+                Ok(()) => Ok(()),
+                // The upload is gone when it was committed before, by us or by an attempt whose
+                // answer got lost.
+                Err(failure) => match self.is_done().await {
+                    Ok(true) => Ok(()),
+                    Err(other) if other.transient => Err(other),
+                    _ => Err(failure),
+                },
             }
         })
     }
