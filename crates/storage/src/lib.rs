@@ -12,6 +12,7 @@ mod failure;
 mod location;
 mod names;
 mod options;
+mod own;
 mod reference;
 mod remote;
 mod resolve;
@@ -46,10 +47,6 @@ struct Inner {
     options: Options,
     outbound: Outbound,
     clouds: remote::Clouds,
-    #[expect(
-        dead_code,
-        reason = "the workspaces' own blob containers are kept in it"
-    )]
     store: Arc<Store>,
 }
 
@@ -165,9 +162,14 @@ impl Storage {
     fn adapter(&self, at: &Location) -> Result<Box<dyn Adapter>, Failure> {
         let inner = &*self.0;
         match &at.place {
-            Place::Own { .. } | Place::File { .. } => Err(Failure::new(
+            Place::Own {
+                workspace,
+                container,
+                blob,
+            } => own::adapter(&inner.store, *workspace, container, blob),
+            Place::File { .. } => Err(Failure::new(
                 FailureKind::NotAllowed,
-                "blobs without an account cannot be kept here",
+                "files of this machine cannot be reached",
             )),
             Place::Azure(blob) => remote::azure(&inner.clouds, blob),
             Place::S3 { bucket, key } => {

@@ -6,6 +6,7 @@ use store::Id;
 
 use crate::location::Place;
 use crate::names::{extensions_wanted, split_location, wrong_with_blob};
+use crate::own;
 use crate::reference::{base_is_good, part, signature_is_good};
 use crate::remote::{AzureBlob, WebPage};
 use crate::text::decoded;
@@ -34,9 +35,10 @@ impl Storage {
         let given = Given {
             storage: self,
             shown: reference.shown(),
+            workspace,
             purpose,
         };
-        let place = given.place(reference, workspace);
+        let place = given.place(reference);
         let fault = |fault: Fault| match purpose.target() {
             Some(target) => fault.at(target),
             None => fault,
@@ -65,11 +67,12 @@ impl Storage {
 struct Given<'a> {
     storage: &'a Storage,
     shown: String,
+    workspace: Id,
     purpose: Purpose<'a>,
 }
 
 impl Given<'_> {
-    fn place(&self, reference: &BlobReference, workspace: Id) -> Result<Place, Fault> {
+    fn place(&self, reference: &BlobReference) -> Result<Place, Fault> {
         let connection = part(&reference.connection_string);
         let base = part(&reference.base_location);
         let relative = part(&reference.relative_location);
@@ -95,7 +98,7 @@ impl Given<'_> {
                 None => {
                     let (container, blob) = self.blob_of(relative)?;
                     Ok(Place::Own {
-                        workspace,
+                        workspace: self.workspace,
                         container: container.to_owned(),
                         blob: blob.to_owned(),
                     })
@@ -110,6 +113,11 @@ impl Given<'_> {
             && !signature_is_good(signature)
         {
             return Err(self.unconnected("its shared access signature is no query"));
+        }
+        if let (Credentials::Signature(signature), Some(name)) = (&connection.credentials, relative)
+            && let Some(own) = self.own(&connection.endpoint, name, signature)?
+        {
+            return Ok(own);
         }
         self.allowed(&connection.endpoint)?;
         let relative = relative.ok_or_else(|| self.no_blob("it has no relative location"))?;
@@ -130,6 +138,11 @@ impl Given<'_> {
         }
         if !signature_is_good(signature) {
             return Err(self.invalid("the signature is no query"));
+        }
+        if let Some(name) = relative.and_then(decoded)
+            && let Some(own) = self.own(base, &name, signature)?
+        {
+            return Ok(own);
         }
         self.allowed(base)?;
         let relative = relative.ok_or_else(|| self.no_blob("it has no relative location"))?;
@@ -159,6 +172,24 @@ impl Given<'_> {
             container: container.to_owned(),
             blob: blob.to_owned(),
             given: Some(given),
+        }))
+    }
+
+    /// The workspace's own blob that a signed URL of this installation leads to; `None` for another
+    /// URL. It is not fetched: the blob is here.
+    fn own(&self, base: &str, name: &str, signature: &str) -> Result<Option<Place>, Fault> {
+        let store = &self.storage.0.store;
+        let Some(at) = own::of_signed_url(store, base, name, signature) else {
+            return Ok(None);
+        };
+        if at.workspace() != self.workspace {
+            return Err(self.invalid("it is a blob of another workspace"));
+        }
+        self.good_blob(at.name())?;
+        Ok(Some(Place::Own {
+            workspace: at.workspace(),
+            container: at.container().to_owned(),
+            blob: at.name().to_owned(),
         }))
     }
 

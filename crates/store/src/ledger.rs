@@ -210,6 +210,38 @@ impl Ledger {
         F: FnOnce(&mut Change<'_>) -> Result<T, Failure> + Send + 'static,
         A: FnOnce(bool) + Send + 'static,
     {
+        let answered = self.hand_over(row, change, then)?;
+        answered.await.map_err(|_| gone(row))?
+    }
+
+    /// As [`Ledger::write_and`], for a thread that may wait.
+    pub(crate) fn write_and_wait<T, F, A>(
+        &self,
+        row: fn() -> Fault,
+        change: F,
+        then: A,
+    ) -> Result<T, Fault>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Change<'_>) -> Result<T, Failure> + Send + 'static,
+        A: FnOnce(bool) + Send + 'static,
+    {
+        let answered = self.hand_over(row, change, then)?;
+        answered.blocking_recv().map_err(|_| gone(row))?
+    }
+
+    /// Hands a write to the writer's thread.
+    fn hand_over<T, F, A>(
+        &self,
+        row: fn() -> Fault,
+        change: F,
+        then: A,
+    ) -> Result<oneshot::Receiver<Result<T, Fault>>, Fault>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Change<'_>) -> Result<T, Failure> + Send + 'static,
+        A: FnOnce(bool) + Send + 'static,
+    {
         let (answer, answered) = oneshot::channel();
         let job: Job = Box::new(move |writer| {
             let result = writer.transact(change).map_err(|f| f.into_fault(row));
@@ -217,13 +249,12 @@ impl Ledger {
             // A caller that has gone away leaves a write that is done or not, as any other.
             let _ = answer.send(result);
         });
-        let gone = || row().because("the ledger's thread has ended or panicked");
         self.jobs
             .as_ref()
-            .ok_or_else(gone)?
+            .ok_or_else(|| gone(row))?
             .send(job)
-            .map_err(|_| gone())?;
-        answered.await.map_err(|_| gone())?
+            .map_err(|_| gone(row))?;
+        Ok(answered)
     }
 
     /// Runs `change` like [`Ledger::write`] for somebody who does not wait for it. One that fails
@@ -295,6 +326,11 @@ impl Ledger {
     ) -> Result<T, Fault> {
         self.readers.run(query)
     }
+}
+
+/// The writer's thread answers no more.
+fn gone(row: fn() -> Fault) -> Fault {
+    row().because("the ledger's thread has ended or panicked")
 }
 
 impl Drop for Ledger {

@@ -107,14 +107,23 @@ impl Store {
     ) -> Result<(), BlobProblem> {
         check_block(block)?;
         let row = (block.to_owned(), object.id(), object.size());
-        self.change_blobs(vec![object], move |change| {
-            match find_upload(change.transaction, upload)? {
-                Some(found) if found.state == UploadState::Open => {}
-                _ => return Err(BlobProblem::NoUpload.into()),
-            }
-            Ok(((), put_block(change, upload, &row)?))
-        })
-        .await
+        self.change_blobs(vec![object], move |change| stage(change, upload, &row))
+            .await
+    }
+
+    /// As [`Store::stage_block`], for a thread that may wait.
+    ///
+    /// # Errors
+    /// As for [`Store::stage_block`].
+    pub fn stage_block_and_wait(
+        &self,
+        upload: Id,
+        block: &str,
+        object: SyncedObject,
+    ) -> Result<(), BlobProblem> {
+        check_block(block)?;
+        let row = (block.to_owned(), object.id(), object.size());
+        self.change_blobs_and_wait(vec![object], move |change| stage(change, upload, &row))
     }
 
     /// Puts the blob of an upload together from these blocks, in this order, in place of what was
@@ -367,6 +376,15 @@ fn shared_upload(
         )?
         .query_row(params![container.0, at.name()], |row| row.get(0).map(Id))
         .optional()?)
+}
+
+/// Writes a block's row into an upload that must be open.
+fn stage(change: &Change<'_>, upload: Id, row: &(String, Id, u64)) -> Result<((), Vec<Id>), Stop> {
+    match find_upload(change.transaction, upload)? {
+        Some(found) if found.state == UploadState::Open => {}
+        _ => return Err(BlobProblem::NoUpload.into()),
+    }
+    Ok(((), put_block(change, upload, row)?))
 }
 
 /// Writes a block's row; the object that it takes the place of.

@@ -3,12 +3,13 @@
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use faults::Fault;
 use jiff::Timestamp;
 use rusqlite::{ErrorCode, OptionalExtension as _, params};
 
 use super::objects::{ObjectWriter, SyncedObject};
 use super::reading::info_at;
-use super::{BlobAt, BlobInfo, BlobProblem, ObjectFile, ledger_failed};
+use super::{BlobAt, BlobInfo, BlobProblem, ObjectFile, Objects, ledger_failed};
 use crate::id::fill_random;
 use crate::ledger::{Change, Failure};
 use crate::services::audit;
@@ -210,58 +211,98 @@ impl Store {
         T: Send + 'static,
         F: FnOnce(&mut Change<'_>) -> Result<(T, Vec<Id>), Stop> + Send + 'static,
     {
-        #[derive(Default)]
-        struct Came {
-            problem: Option<BlobProblem>,
-            doomed: Vec<Id>,
-        }
-        let came = Arc::new(Mutex::new(Came::default()));
-        let of = |came: &Mutex<Came>| {
-            let mut came = came.lock().unwrap_or_else(PoisonError::into_inner);
-            std::mem::take(&mut *came)
-        };
-        let (inner, after) = (came.clone(), came.clone());
-        let objects = self.objects.clone();
-        let result = self
-            .ledger
-            .write_and(
-                ledger_failed,
-                move |ledger_change| match change(ledger_change) {
-                    Ok((value, doomed)) => {
-                        *inner.lock().unwrap_or_else(PoisonError::into_inner) = Came {
-                            problem: None,
-                            doomed,
-                        };
-                        Ok(value)
-                    }
-                    Err(Stop::Failure(failure)) => Err(failure),
-                    Err(Stop::Problem(problem)) => {
-                        let fault = ledger_failed().because(problem.to_string());
-                        *inner.lock().unwrap_or_else(PoisonError::into_inner) = Came {
-                            problem: Some(problem),
-                            doomed: Vec::new(),
-                        };
-                        Err(Failure::Fault(fault))
-                    }
-                },
-                // Whether or not anybody still waits for the answer.
-                move |committed| {
-                    if committed {
-                        keep.into_iter().for_each(SyncedObject::named);
-                        objects.doom(of(&after).doomed);
-                    }
-                },
-            )
-            .await;
-        match result {
-            Ok(value) => {
-                self.objects.reap_later().await;
+        let came = Came::default();
+        let (change, then) = came.watch(&self.objects, keep, change);
+        let result = self.ledger.write_and(ledger_failed, change, then).await;
+        let value = result.map_err(|fault| came.problem(fault))?;
+        self.objects.reap_later().await;
+        Ok(value)
+    }
+
+    /// As [`Store::change_blobs`], for a thread that may wait.
+    pub(super) fn change_blobs_and_wait<T, F>(
+        &self,
+        keep: Vec<SyncedObject>,
+        change: F,
+    ) -> Result<T, BlobProblem>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Change<'_>) -> Result<(T, Vec<Id>), Stop> + Send + 'static,
+    {
+        let came = Came::default();
+        let (change, then) = came.watch(&self.objects, keep, change);
+        let result = self.ledger.write_and_wait(ledger_failed, change, then);
+        let value = result.map_err(|fault| came.problem(fault))?;
+        self.objects.reap();
+        Ok(value)
+    }
+}
+
+/// What a change came to, beside its value.
+#[derive(Clone, Default)]
+struct Came(Arc<Mutex<Beside>>);
+
+#[derive(Default)]
+struct Beside {
+    problem: Option<BlobProblem>,
+    doomed: Vec<Id>,
+}
+
+impl Came {
+    fn take(&self) -> Beside {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn put(&self, beside: Beside) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = beside;
+    }
+
+    /// The change as the ledger runs it, and what follows it, whether or not anybody still waits
+    /// for the answer.
+    fn watch<T, F>(
+        &self,
+        objects: &Objects,
+        keep: Vec<SyncedObject>,
+        change: F,
+    ) -> (
+        impl FnOnce(&mut Change<'_>) -> Result<T, Failure> + Send + use<T, F>,
+        impl FnOnce(bool) + Send + use<T, F>,
+    )
+    where
+        F: FnOnce(&mut Change<'_>) -> Result<(T, Vec<Id>), Stop> + Send + 'static,
+    {
+        let (during, after, objects) = (self.clone(), self.clone(), objects.clone());
+        let run = move |ledger: &mut Change<'_>| match change(ledger) {
+            Ok((value, doomed)) => {
+                during.put(Beside {
+                    problem: None,
+                    doomed,
+                });
                 Ok(value)
             }
-            Err(fault) => Err(of(&came)
-                .problem
-                .unwrap_or_else(|| BlobProblem::of_ledger(fault))),
-        }
+            Err(Stop::Failure(failure)) => Err(failure),
+            Err(Stop::Problem(problem)) => {
+                let fault = ledger_failed().because(problem.to_string());
+                during.put(Beside {
+                    problem: Some(problem),
+                    doomed: Vec::new(),
+                });
+                Err(Failure::Fault(fault))
+            }
+        };
+        let then = move |committed: bool| {
+            if committed {
+                keep.into_iter().for_each(SyncedObject::named);
+                objects.doom(after.take().doomed);
+            }
+        };
+        (run, then)
+    }
+
+    /// Why a change was not committed.
+    fn problem(&self, fault: Fault) -> BlobProblem {
+        let problem = self.take().problem;
+        problem.unwrap_or_else(|| BlobProblem::of_ledger(fault))
     }
 }
 
