@@ -1,5 +1,8 @@
 //! The client commands' side of the HTTP APIs.
 
+pub(crate) mod blobs;
+pub(crate) mod jobs;
+
 use std::fs::File;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};

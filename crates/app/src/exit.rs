@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use faults::Fault;
-use wire::error::ErrorReply;
+use wire::error::{ErrorBody, ErrorReply};
 
 use crate::config::Problem;
 use crate::term;
@@ -16,7 +16,12 @@ Exit codes:
   2  the command line is wrong
   3  the server cannot be reached
   4  the configuration is wrong
-  5  a local file cannot be read or written, or is not what it should be";
+  5  a local file cannot be read or written, or is not what it should be
+  6  a batch job that was waited for has failed, or was cancelled
+  130  interrupted by Ctrl-C";
+
+/// The exit code of a command that Ctrl-C ended.
+pub(crate) const INTERRUPTED: u8 = 130;
 
 /// Why a command did not do what it was asked.
 #[derive(Debug)]
@@ -51,6 +56,23 @@ pub(crate) enum Failure {
     Start(Fault),
     /// The server's start, for a reason that has no fault.
     StartText(String),
+    /// A batch job that did not finish.
+    Job(Box<JobEnd>),
+    /// Ctrl-C; what had to be said is said.
+    Interrupted,
+}
+
+/// How a batch job ended that did not finish.
+#[derive(Debug)]
+pub(crate) struct JobEnd {
+    /// Its id.
+    pub(crate) job: String,
+    /// `Failed` or `Cancelled`.
+    pub(crate) state: String,
+    /// Why it failed.
+    pub(crate) error: Option<ErrorBody>,
+    /// The same as one text.
+    pub(crate) details: Option<String>,
 }
 
 impl From<store::ArchiveProblem> for Failure {
@@ -72,6 +94,8 @@ impl Failure {
             Failure::Config(_) => 4,
             Failure::Start(fault) if is_configuration(fault) => 4,
             Failure::Local(_) => 5,
+            Failure::Job(_) => 6,
+            Failure::Interrupted => INTERRUPTED,
             Failure::Server { .. }
             | Failure::Refused(_)
             | Failure::Start(_)
@@ -95,6 +119,18 @@ impl Failure {
             Failure::Usage(text) | Failure::Local(text) | Failure::StartText(text) => {
                 term::error(text);
             }
+            Failure::Job(end) => {
+                match (&end.error, &end.details) {
+                    (Some(error), _) => {
+                        let error = error.clone();
+                        report_reply(0, Some(&ErrorReply { error }), None, None);
+                    }
+                    (None, Some(details)) => term::error(details),
+                    (None, None) => term::error(&format!("the job is {}", end.state)),
+                }
+                term::note("job", &end.job);
+            }
+            Failure::Interrupted => {}
             Failure::Config(Problem::Memory { value, origin }) => {
                 let fault = faults::internal_error::invalid_memory_configuration(value)
                     .because(format!("containers.memory_quota ({origin})"));

@@ -4,8 +4,11 @@ mod cli;
 mod client;
 mod config;
 mod exit;
+mod interrupt;
 mod live;
 mod options;
+mod part_file;
+mod progress;
 mod term;
 mod wiring;
 

@@ -94,3 +94,27 @@ pub(crate) fn seconds(seconds: u64) -> String {
         _ => format!("{}d", seconds / 86_400),
     }
 }
+
+/// A count for a reader, its digits in groups of three.
+pub(crate) fn count(number: u64) -> String {
+    let digits = number.to_string();
+    let mut out = String::new();
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_have_groups_of_digits() {
+        let told: Vec<String> = [7, 999, 1000, 1_234_567].map(count).to_vec();
+        assert_eq!(told, ["7", "999", "1,000", "1,234,567"]);
+    }
+}

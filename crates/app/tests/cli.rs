@@ -145,9 +145,16 @@ fn help_teaches() {
         !help.contains("container "),
         "the container's command is not for people"
     );
-    for command in ["deploy", "score", "serve", "keys", "config"] {
+    for command in ["deploy", "score", "serve", "keys", "config", "batch"] {
         let help = out(&umpire(dir.path(), &[command, "--help"], &[]));
         assert!(help.len() > 300, "{command}: {help}");
+    }
+    for command in ["submit", "wait", "list", "status", "cancel", "logs"] {
+        let help = out(&umpire(dir.path(), &["batch", command, "--help"], &[]));
+        assert!(
+            help.contains("--endpoint") && help.contains("<SERVICE>"),
+            "{command}: {help}"
+        );
     }
 }
 

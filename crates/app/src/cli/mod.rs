@@ -2,6 +2,7 @@
 
 mod audit;
 mod backup;
+mod batch;
 mod completions;
 mod config;
 mod delete;
@@ -94,6 +95,8 @@ enum Command {
     Deploy(deploy::Deploy),
     /// Score rows of a CSV or JSON file
     Score(score::Score),
+    /// Score whole files: submit batch jobs, and look after them
+    Batch(batch::Batch),
     /// List the services
     Services(services::Services),
     /// Show a service's keys, or make one anew
@@ -161,6 +164,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Serve(command) => command.run(common),
         Command::Deploy(command) => command.run(common),
         Command::Score(command) => command.run(common),
+        Command::Batch(command) => command.run(common),
         Command::Services(command) => command.run(common),
         Command::Keys(command) => command.run(common),
         Command::Endpoints(command) => command.run(common),
