@@ -7,6 +7,9 @@
 //! a place holds the id of the call that began last and of the one cancelled last. Ids recur after
 //! 65536 calls at a place, so the host clears the place before it hands over a call.
 //!
+//! Beside these facts each place has two counters, by which a container tells how far long work
+//! has come: nothing is sent for that, and the host looks when it likes.
+//!
 //! The memory is sealed against changes of its size, so that a container cannot make the host
 //! fault by shrinking it. What a container writes is only ever compared.
 
@@ -14,7 +17,7 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{FromRawFd, RawFd};
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 /// The most calls that a container can be given at once.
 pub const MAX_CALLS: usize = 4096;
@@ -42,8 +45,13 @@ unsafe impl Send for Board {}
 // SAFETY: as above.
 unsafe impl Sync for Board {}
 
-fn bytes(calls: usize) -> usize {
+/// Bytes of the facts; the counters stand behind them, aligned as a multiple of eight is.
+fn facts(calls: usize) -> usize {
     2 * calls * size_of::<AtomicU32>()
+}
+
+fn bytes(calls: usize) -> usize {
+    facts(calls) + 2 * calls * size_of::<AtomicU64>()
 }
 
 impl Board {
@@ -114,6 +122,19 @@ impl Board {
         Some(unsafe { &*self.memory.as_ptr().add(row * self.calls + place) })
     }
 
+    fn counter(&self, id: u32, row: usize) -> Option<&AtomicU64> {
+        let place = place(id);
+        if place >= self.calls {
+            return None;
+        }
+        // SAFETY: behind the facts, whose length is a multiple of eight, the mapping has 2 * calls
+        // counters.
+        Some(unsafe {
+            let counters = self.memory.as_ptr().byte_add(facts(self.calls));
+            &*counters.cast::<AtomicU64>().add(row * self.calls + place)
+        })
+    }
+
     /// Host: nothing is known of the call that is given this id next. Called before the container
     /// hears of the id, so that both sides' later notes stand.
     pub fn clear(&self, id: u32) {
@@ -121,7 +142,28 @@ impl Board {
             if let Some(cell) = self.cell(id, row) {
                 cell.store(0, Ordering::Release);
             }
+            if let Some(counter) = self.counter(id, row) {
+                counter.store(0, Ordering::Relaxed);
+            }
         }
+    }
+
+    /// Container: the call at this place has come so far.
+    pub fn set_progress(&self, id: u32, rows: u64, bytes: u64) {
+        for (row, value) in [rows, bytes].into_iter().enumerate() {
+            if let Some(counter) = self.counter(id, row) {
+                counter.store(value, Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// Host: how far the call at this place has come, in rows and bytes.
+    pub fn progress(&self, id: u32) -> (u64, u64) {
+        let read = |row| {
+            self.counter(id, row)
+                .map_or(0, |c| c.load(Ordering::Relaxed))
+        };
+        (read(0), read(1))
     }
 
     /// Container: this call runs now.
@@ -181,13 +223,21 @@ mod tests {
         assert!(host.has_begun(id) && container.is_cancelled(id));
         // The next call at the place starts afresh.
         assert!(!host.has_begun(call_id(2, 8)));
+        container.set_progress(id, 3, u64::MAX);
+        container.set_progress(call_id(0, 1), 5, 6);
+        assert_eq!(host.progress(id), (3, u64::MAX));
+        assert_eq!(host.progress(call_id(0, 1)), (5, 6));
         // And so does one that is given the same id again.
         host.clear(id);
+        assert_eq!(host.progress(id), (0, 0));
+        assert_eq!(host.progress(call_id(0, 1)), (5, 6));
         assert!(!host.has_begun(id) && !container.is_cancelled(id));
         // Ids beyond the board are nobody's.
         container.begin(call_id(3, 0));
         assert!(!host.has_begun(call_id(3, 0)));
         assert!(!host.has_begun(0));
+        container.set_progress(call_id(3, 0), 1, 1);
+        assert_eq!(host.progress(call_id(3, 0)), (0, 0));
     }
 
     #[test]

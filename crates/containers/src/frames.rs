@@ -32,11 +32,14 @@
 //! as the other side grants it. Frames of several calls are interleaved, so that a slow reader or
 //! writer stops its own call only. The set-up needs no credit.
 //!
+//! **Descriptors.** A container of the batch lane has a second channel, on which the host sends the
+//! descriptors of a `Work` call just before the call's frame (see [`crate::side_channel`]).
+//!
 //! **Begun.** A container that was given the board (see [`crate::board`]) marks a call there when
 //! it begins it; one without sends `Begun`.
 
 /// The version of this protocol; both sides show theirs first.
-pub const VERSION: u16 = 1;
+pub const VERSION: u16 = 2;
 /// Bytes of a frame's head.
 pub const HEAD: usize = 9;
 /// The most a frame's payload can be, in bytes.

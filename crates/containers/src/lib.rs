@@ -5,6 +5,7 @@
 //! them. Between the two runs the protocol of [`frames`]; what both must see at once, without a
 //! frame, stands on the [`board`].
 
+pub mod batch;
 pub mod board;
 pub mod container;
 pub mod frames;
@@ -12,10 +13,11 @@ pub mod host;
 mod operation;
 pub mod quota;
 mod setup;
+mod side_channel;
 mod system;
 
 pub use host::{
-    Call, Cgroups, ContainerState, ContainerStatus, Excerpt, Host, HostOptions, MIN_QUOTA_MB,
+    Call, Cgroups, ContainerState, ContainerStatus, Excerpt, Host, HostOptions, Lane, MIN_QUOTA_MB,
     PoolLimits, PoolStatus, Prepared, PrintedLine, Ran, RevisionFiles, RevisionSource,
     StartListener, StartReport, Stream, Watch,
 };

@@ -22,6 +22,11 @@ pub enum Operation {
     },
     /// A call of the first version: one row in, an array of strings out.
     ScoreV1,
+    /// A piece of a batch job ([`crate::batch::Work`] as JSON), which reads and writes descriptors
+    /// that come with the call by the side channel. In the batch lane only.
+    Work,
+    /// What a batch job must know of the plan, as JSON. No body.
+    Describe,
 }
 
 impl Operation {
@@ -38,6 +43,8 @@ impl Operation {
                 form: FormWire::Rows,
             } => 3,
             Operation::ScoreV1 => 4,
+            Operation::Work => 5,
+            Operation::Describe => 6,
         }
     }
 
@@ -49,6 +56,8 @@ impl Operation {
             2 => score(FormWire::Table { details: true }),
             3 => score(FormWire::Rows),
             4 => Some(Operation::ScoreV1),
+            5 => Some(Operation::Work),
+            6 => Some(Operation::Describe),
             _ => None,
         }
     }
@@ -61,7 +70,7 @@ mod tests {
     #[test]
     fn every_code_is_the_code_of_its_operation() {
         let known: Vec<_> = (0..=u8::MAX).filter_map(Operation::from_code).collect();
-        assert_eq!(known.len(), 4);
+        assert_eq!(known.len(), 6);
         for operation in known {
             assert_eq!(Operation::from_code(operation.code()), Some(operation));
         }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 pub(crate) const CHANNEL_FD: i32 = 3;
 /// The board's descriptor in a container.
 pub(crate) const BOARD_FD: i32 = 4;
-/// The first resource's descriptor in a container; the others follow.
+/// The first resource's descriptor in a container; the others follow, and the side channel last.
 pub(crate) const FIRST_RESOURCE_FD: i32 = 5;
 
 /// Exit status of a container that sent `Refused` for its set-up or its stream.
@@ -33,6 +33,8 @@ pub(crate) struct SetupDocument {
     pub max_reply: u32,
     /// What a request may hold.
     pub limits: RequestLimits,
+    /// The descriptor on which the files of batch work come, in the batch lane.
+    pub side_channel: Option<i32>,
     /// The user and group to become where the container starts as root.
     pub run_as: Option<(u32, u32)>,
 }

@@ -3,14 +3,38 @@
 use std::fs::File;
 use std::io;
 use std::ops::Deref;
-use std::os::fd::{AsRawFd, FromRawFd};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::ptr::NonNull;
 
 use faults::{Fault, internal_error};
 use tables::Limits;
 
 use crate::Operation;
+use crate::board::Board;
 use crate::setup::ResourceEntry;
+
+/// What one call asks for.
+pub(super) struct Request<'a> {
+    pub(super) operation: Operation,
+    pub(super) body: &'a [u8],
+    /// What came with it by the side channel.
+    pub(super) descriptors: Vec<OwnedFd>,
+    /// Where it is told how far it has come.
+    pub(super) progress: Progress<'a>,
+}
+
+/// How far a call has come, for the host to see.
+#[derive(Clone, Copy)]
+pub(super) struct Progress<'a> {
+    pub(super) board: &'a Board,
+    pub(super) id: u32,
+}
+
+impl Progress<'_> {
+    pub(super) fn set(&self, rows: u64, bytes: u64) {
+        self.board.set_progress(self.id, rows, bytes);
+    }
+}
 
 /// A loaded revision. It is called from several threads at once.
 pub(super) trait Engine: Send + Sync {
@@ -19,8 +43,7 @@ pub(super) trait Engine: Send + Sync {
     /// `RequestTimeout.RequestCanceled`.
     fn run(
         &self,
-        operation: Operation,
-        body: &[u8],
+        request: Request<'_>,
         cancelled: &(dyn Fn() -> bool + Sync),
         reply: &mut Vec<u8>,
     ) -> Result<(), Fault>;

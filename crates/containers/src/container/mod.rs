@@ -1,7 +1,7 @@
 //! A container: the process that holds one revision and runs its calls.
 //!
 //! It is started by the host with one end of a socket pair as descriptor 3, the board as 4 and
-//! its resources from 5 on, and speaks the protocol of [`crate::frames`]. Before it looks at the
+//! its resources from 5 on (and, in the batch lane, the side channel behind them), and speaks the protocol of [`crate::frames`]. Before it looks at the
 //! package it confines itself. It ends when the host says `Bye`, when the channel closes, and
 //! with the gateway's process, however that ends.
 
@@ -10,6 +10,8 @@ mod engine;
 mod output;
 mod plan_engine;
 mod reader;
+mod work;
+mod work_files;
 mod workers;
 
 use std::os::fd::RawFd;
@@ -46,6 +48,7 @@ fn run(loader: &dyn Loader) -> ExitCode {
         .resources
         .iter()
         .map(|entry| entry.fd)
+        .chain(document.side_channel)
         .max()
         .unwrap_or(BOARD_FD);
     let confinement = confine::confine(highest, document.run_as);
@@ -106,6 +109,7 @@ fn run(loader: &dyn Loader) -> ExitCode {
         inbound,
         identity,
         document.max_body,
+        document.side_channel,
         shared.board.clone(),
     );
     let threads = (document.compute_threads as usize).clamp(1, 1024);

@@ -5,7 +5,8 @@ use graph::{Package, Plan, Registry, Resource};
 use tables::request::InputPort;
 use tables::{Limits, Table, reply, request};
 
-use super::engine::{Engine, Loader, Resources};
+use super::engine::{Engine, Loader, Request, Resources};
+use super::work;
 use crate::{FormWire, Operation};
 
 /// Loads web service packages with a registry of modules.
@@ -95,14 +96,15 @@ impl PlanEngine {
 impl Engine for PlanEngine {
     fn run(
         &self,
-        operation: Operation,
-        body: &[u8],
+        request: Request<'_>,
         cancelled: &(dyn Fn() -> bool + Sync),
         reply: &mut Vec<u8>,
     ) -> Result<(), Fault> {
-        match operation {
-            Operation::Score { form } => self.score(form, body, cancelled, reply),
-            Operation::ScoreV1 => self.score_v1(body, cancelled, reply),
+        match request.operation {
+            Operation::Score { form } => self.score(form, request.body, cancelled, reply),
+            Operation::ScoreV1 => self.score_v1(request.body, cancelled, reply),
+            Operation::Work => work::run(&self.plan, &self.limits, request, cancelled, reply),
+            Operation::Describe => work::describe(&self.plan, reply),
         }
     }
 

@@ -1,6 +1,6 @@
 //! The receiving half of a container's channel: frames in, whole calls out.
 
-use std::os::fd::RawFd;
+use std::os::fd::{OwnedFd, RawFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -9,7 +9,7 @@ use crate::board::{Board, place};
 use crate::frames::{
     BadFrame, CallHead, Frame, Identity, Inbound, Refusal, STATUS_STOPPED, WINDOW,
 };
-use crate::{Operation, system};
+use crate::{Operation, side_channel, system};
 
 /// Bytes taken in one read.
 const READ: usize = 256 * 1024;
@@ -19,6 +19,8 @@ pub(super) struct Ready {
     pub(super) id: u32,
     pub(super) operation: Operation,
     pub(super) body: Vec<u8>,
+    /// The descriptors that came with it; closed with the call, whatever becomes of it.
+    pub(super) descriptors: Vec<OwnedFd>,
     /// When its budget is spent.
     pub(super) deadline: Instant,
 }
@@ -56,6 +58,8 @@ pub(super) struct Reader {
     inbound: Inbound,
     identity: Identity,
     max_body: u32,
+    /// Where descriptors come from, in the batch lane.
+    side_channel: Option<RawFd>,
     board: Arc<Board>,
     partial: Vec<Partial>,
     pub(super) batch: Batch,
@@ -67,6 +71,7 @@ impl Reader {
         inbound: Inbound,
         identity: Identity,
         max_body: u32,
+        side_channel: Option<RawFd>,
         board: Arc<Board>,
     ) -> Reader {
         Reader {
@@ -74,6 +79,7 @@ impl Reader {
             inbound,
             identity,
             max_body,
+            side_channel,
             board,
             partial: Vec::new(),
             batch: Batch::default(),
@@ -131,6 +137,15 @@ impl Reader {
     }
 
     fn open(&mut self, head: CallHead, output: &Output, now: Instant) {
+        let operation = Operation::from_code(head.operation);
+        // They are taken also where the call is refused: nobody else would.
+        let descriptors = match (operation, self.side_channel) {
+            (Some(Operation::Work), Some(fd)) => {
+                side_channel::receive(fd, head.id).ok_or(Refusal::Frame)
+            }
+            (Some(Operation::Work), None) => Err(Refusal::Operation),
+            _ => Ok(Vec::new()),
+        };
         let known = |p: &Partial| p.call.id == head.id;
         let refusal = if head.token != self.identity.token {
             Err(Refusal::Token)
@@ -142,16 +157,17 @@ impl Reader {
         {
             Err(Refusal::Frame)
         } else {
-            Operation::from_code(head.operation).ok_or(Refusal::Operation)
+            descriptors.and_then(|taken| Ok((operation.ok_or(Refusal::Operation)?, taken)))
         };
-        let operation = match refusal {
-            Ok(operation) => operation,
+        let (operation, descriptors) = match refusal {
+            Ok(accepted) => accepted,
             Err(reason) => return self.refuse(head.id, reason, output),
         };
         let call = Ready {
             id: head.id,
             operation,
             body: Vec::with_capacity(head.len as usize),
+            descriptors,
             deadline: now + Duration::from_millis(head.budget_ms.into()),
         };
         if head.len == 0 {

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use faults::{Fault, bad_argument, internal_error, rows};
 
-use super::engine::Engine;
+use super::engine::{Engine, Progress, Request};
 use super::output::Output;
 use super::reader::{Reader, Ready};
 use crate::board::Board;
@@ -236,7 +236,7 @@ impl Team {
         inbox
     }
 
-    fn run_call(&self, call: Ready, reply: &mut Vec<u8>) {
+    fn run_call(&self, mut call: Ready, reply: &mut Vec<u8>) {
         let shared = &*self.shared;
         let (id, begin) = (call.id, Instant::now());
         reply.clear();
@@ -246,8 +246,17 @@ impl Team {
         shared.board.begin(id);
         let limit = call.deadline + DEADLINE_SLACK;
         let stopped = || shared.board.is_cancelled(id) || Instant::now() >= limit;
+        let request = Request {
+            operation: call.operation,
+            body: &call.body,
+            descriptors: std::mem::take(&mut call.descriptors),
+            progress: Progress {
+                board: &shared.board,
+                id,
+            },
+        };
         let result = catch_unwind(AssertUnwindSafe(|| {
-            self.engine.run(call.operation, &call.body, &stopped, reply)
+            self.engine.run(request, &stopped, reply)
         }));
         let end = Instant::now();
         let status = match result {

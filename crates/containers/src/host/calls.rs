@@ -193,6 +193,11 @@ impl Calls {
         }
     }
 
+    /// Gives the place of a call back that the container never hears of.
+    pub(super) fn withdraw(&mut self, id: u32) {
+        self.release(id);
+    }
+
     /// Takes the outcome if it is there, which frees the place; else keeps the waker.
     pub(super) fn poll(&mut self, id: u32, new: &Waker) -> Poll<Outcome> {
         let Some(place) = self.at(id) else {

@@ -22,7 +22,7 @@ use super::calls::{Calls, Outcome};
 use super::pool::Admission;
 use crate::board::Board;
 use crate::frames::{CallHead, Frame, Identity, Inbound, MAX_PAYLOAD, WINDOW, encode_data};
-use crate::system;
+use crate::{side_channel, system};
 
 /// Bytes put together for one write.
 const BATCH: usize = 256 * 1024;
@@ -58,6 +58,8 @@ pub(super) fn watch_readable(fd: BorrowedFd<'_>) -> io::Result<AsyncFd<OwnedFd>>
 /// One container's channel.
 pub(super) struct Connection {
     fd: OwnedFd,
+    /// On which descriptors of batch work go, in that lane.
+    side_channel: Option<OwnedFd>,
     pub(super) identity: Identity,
     pub(super) board: Board,
     outbox: Mutex<Outbox>,
@@ -95,6 +97,7 @@ pub(super) struct Progress {
 impl Connection {
     pub(super) fn new(
         fd: OwnedFd,
+        side_channel: Option<OwnedFd>,
         identity: Identity,
         board: Board,
         max_reply: usize,
@@ -102,6 +105,7 @@ impl Connection {
         let calls = Calls::new(board.calls(), max_reply);
         Connection {
             fd,
+            side_channel,
             identity,
             board,
             outbox: Mutex::default(),
@@ -165,7 +169,48 @@ impl Connection {
         admission: Admission,
     ) -> Option<Waiting> {
         let (id, others) = self.open()?;
-        let mut outbox = self.outbox();
+        let outbox = self.outbox();
+        Some(self.hand_over(outbox, (id, others), operation, budget_ms, body, admission))
+    }
+
+    /// [`Connection::call`] with descriptors, which reach the container before the call does.
+    /// `Err` where the system does not take them.
+    pub(super) fn call_with(
+        self: &Arc<Self>,
+        operation: u8,
+        budget_ms: u32,
+        body: &Bytes,
+        descriptors: &[OwnedFd],
+        admission: Admission,
+    ) -> io::Result<Option<Waiting>> {
+        let Some(side_channel) = &self.side_channel else {
+            return Err(io::Error::other("the container has no side channel"));
+        };
+        let Some((id, others)) = self.open() else {
+            return Ok(None);
+        };
+        // Under the lock, so that descriptors come in the order of their calls.
+        let outbox = self.outbox();
+        if let Err(error) = side_channel::send(side_channel.as_raw_fd(), id, descriptors) {
+            drop(outbox);
+            self.calls().withdraw(id);
+            return Err(error);
+        }
+        let place = (id, others);
+        Ok(Some(self.hand_over(
+            outbox, place, operation, budget_ms, body, admission,
+        )))
+    }
+
+    fn hand_over(
+        self: &Arc<Self>,
+        mut outbox: MutexGuard<'_, Outbox>,
+        (id, others): (u32, usize),
+        operation: u8,
+        budget_ms: u32,
+        body: &Bytes,
+        admission: Admission,
+    ) -> Waiting {
         let head = CallHead {
             id,
             token: self.identity.token,
@@ -192,12 +237,12 @@ impl Connection {
             self.flush();
         }
         let connection = self.clone();
-        Some(Waiting {
+        Waiting {
             unsent,
             connection,
             id,
             admission: Some(admission),
-        })
+        }
     }
 
     /// Writes what can be written now.
@@ -445,6 +490,11 @@ impl Waiting {
         }
     }
 
+    /// How far the container has come with the call, in rows and bytes.
+    pub(super) fn progress(&self) -> (u64, u64) {
+        self.connection.board.progress(self.id)
+    }
+
     /// Whether the container began the call.
     pub(super) fn has_begun(&self) -> bool {
         self.connection.board.has_begun(self.id) || self.connection.calls().has_begun(self.id)
@@ -488,7 +538,7 @@ mod tests {
             token: [1; 16],
             revision: [2; 16],
         };
-        let connection = Arc::new(Connection::new(ours.into(), identity, board, 1000));
+        let connection = Arc::new(Connection::new(ours.into(), None, identity, board, 1000));
         let answered = |id| {
             let (status, len) = (STATUS_STOPPED, 0);
             let frame = Frame::Reply { id, status, len };

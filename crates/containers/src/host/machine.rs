@@ -1,4 +1,5 @@
-//! What all services share: slots for containers, and places for starting ones.
+//! What all services share: slots for containers, and places for starting ones. Each lane has its
+//! own.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,7 +11,7 @@ use tokio::sync::Notify;
 pub(super) struct Machine {
     counts: Mutex<Counts>,
     /// Told whenever something is given back.
-    pub(super) freed: Notify,
+    pub(super) freed: Arc<Notify>,
     slots: AtomicUsize,
     starting_total: AtomicUsize,
     /// Calls wait for a slot: a container that becomes idle is to be told.
@@ -39,10 +40,11 @@ pub(super) struct Slot(Arc<Machine>);
 pub(super) struct Starting(Arc<Machine>);
 
 impl Machine {
-    pub(super) fn new(slots: usize, starting_total: usize) -> Arc<Machine> {
+    /// What is given back is told to `freed`.
+    pub(super) fn new(slots: usize, starting_total: usize, freed: Arc<Notify>) -> Arc<Machine> {
         Arc::new(Machine {
             counts: Mutex::default(),
-            freed: Notify::new(),
+            freed,
             slots: AtomicUsize::new(slots),
             starting_total: AtomicUsize::new(starting_total),
             slots_wanted: AtomicBool::new(false),
@@ -134,7 +136,7 @@ mod tests {
 
     #[test]
     fn limits_hold_and_what_is_dropped_is_free_again() {
-        let machine = Machine::new(2, 1);
+        let machine = Machine::new(2, 1, Arc::default());
         let (slot, starting) = machine.take().unwrap();
         assert_eq!(machine.take().unwrap_err(), Shortage::Starts);
         drop(starting);

@@ -5,6 +5,7 @@
 //! has one task that watches its process (`process`) and one that reads its channel
 //! (`connection`).
 
+mod batch;
 mod calls;
 mod cgroup;
 mod connection;
@@ -38,7 +39,9 @@ use pool::{Admission, Pool, Queued};
 use process::{Process, Wish};
 use spawn::Spawner;
 
-pub use options::{Cgroups, HostOptions, MIN_QUOTA_MB, PoolLimits, RevisionFiles, RevisionSource};
+pub use options::{
+    Cgroups, HostOptions, Lane, MIN_QUOTA_MB, PoolLimits, RevisionFiles, RevisionSource,
+};
 pub use output::{Excerpt, PrintedLine, Stream};
 pub use status::{ContainerState, ContainerStatus, PoolStatus};
 pub use watch::{Ran, StartListener, StartReport, Watch};
@@ -58,15 +61,20 @@ pub struct Call {
 #[derive(Clone)]
 pub struct Host(Arc<Inner>);
 
+/// An endpoint and a lane.
+type PoolKey = ([u8; 16], Lane);
+
 struct Inner {
     /// Replaced whole when the settings are read again.
     options: ArcSwap<HostOptions>,
     source: Arc<dyn RevisionSource>,
     telemetry: Telemetry,
     machine: Arc<Machine>,
+    /// The same for the batch lane.
+    batch_machine: Arc<Machine>,
     spawner: Spawner,
     cgroups: Option<CgroupRoot>,
-    pools: RwLock<HashMap<[u8; 16], Arc<Pool>>>,
+    pools: RwLock<HashMap<PoolKey, Arc<Pool>>>,
     processes: Mutex<HashMap<u64, Arc<Process>>>,
     /// Told when a process has ended.
     one_ended: Notify,
@@ -142,12 +150,15 @@ impl Host {
                 }
             },
         };
-        let machine = Machine::new(options.slots, options.starting_total);
+        let freed = Arc::new(Notify::new());
+        let machine = Machine::new(options.slots, options.starting_total, freed.clone());
+        let batch_machine = Machine::new(options.batch_slots, options.batch_slots, freed);
         let inner = Arc::new(Inner {
             options: ArcSwap::from_pointee(options),
             source,
             telemetry,
             machine,
+            batch_machine,
             spawner,
             cgroups,
             pools: RwLock::default(),
@@ -178,6 +189,8 @@ impl Host {
         inner.options.store(Arc::new(HostOptions {
             memory_quota_mb: new.memory_quota_mb,
             slots: new.slots,
+            batch_slots: new.batch_slots,
+            batch_memory_quota_mb: new.batch_memory_quota_mb,
             starting_total: new.starting_total,
             starting_per_service: new.starting_per_service,
             start_wait: new.start_wait,
@@ -188,6 +201,8 @@ impl Host {
             ..HostOptions::clone(&before)
         }));
         inner.machine.set_limits(new.slots, new.starting_total);
+        let batch = new.batch_slots;
+        inner.batch_machine.set_limits(batch, batch);
         Ok(())
     }
 
@@ -203,11 +218,11 @@ impl Host {
             return Ok(false);
         };
         let pool = process.pool.clone();
-        let (taken, over) = match inner.machine.take() {
+        let (taken, over) = match pool.machine.take() {
             Ok(taken) => (taken, None),
             Err(_) => {
                 let one_at_a_time = inner.over_limit.lock().await;
-                (inner.machine.take_over(), Some(one_at_a_time))
+                (pool.machine.take_over(), Some(one_at_a_time))
             }
         };
         match inner.start(&pool, process.revision, None, taken).await {
@@ -241,7 +256,8 @@ impl Host {
     /// this host was started.
     pub fn warm(&self, endpoint: [u8; 16], revision: [u8; 16], label: &str, limits: PoolLimits) {
         if limits.min_instances > 0 {
-            self.0.pool(endpoint, label).warm(revision, limits);
+            let pool = self.0.pool(endpoint, Lane::Scoring, label);
+            pool.warm(revision, limits);
             self.0.machine.freed.notify_one();
         }
     }
@@ -259,7 +275,7 @@ impl Host {
         if inner.is_closing() {
             return Err(unavailable("the host is shutting down"));
         }
-        let pool = inner.pool(endpoint, label);
+        let pool = inner.pool(endpoint, Lane::Scoring, label);
         let revision = files.revision;
         let limits = files.limits;
         let (taken, over) = match inner.machine.take() {
@@ -290,11 +306,12 @@ impl Host {
         let pool = &prepared.pool;
         // The endpoint may have been removed since; the deploy makes it anew.
         let pools = self.0.pools.read().unwrap_or_else(PoisonError::into_inner);
-        let known = pools.contains_key(&pool.endpoint);
+        let key = (pool.endpoint, pool.lane);
+        let known = pools.contains_key(&key);
         drop(pools);
         if !known {
             let mut pools = self.0.pools.write().unwrap_or_else(PoisonError::into_inner);
-            pools.insert(pool.endpoint, pool.clone());
+            pools.insert(key, pool.clone());
         }
         pool.activate(prepared.revision, self.0.options.load().calls_per_container);
         self.0.machine.freed.notify_one();
@@ -346,21 +363,29 @@ impl Host {
     }
 
     /// The endpoint is deleted: no call is taken any more, its containers finish theirs and end.
+    /// Batch work of it ends at once.
     pub async fn remove(&self, endpoint: [u8; 16]) {
-        let pool = {
+        let [scoring, batch] = {
             let mut pools = self.0.pools.write().unwrap_or_else(PoisonError::into_inner);
-            pools.remove(&endpoint)
+            [Lane::Scoring, Lane::Batch].map(|lane| pools.remove(&(endpoint, lane)))
         };
-        if let Some(pool) = pool {
+        if let Some(pool) = scoring {
             pool.remove();
+        }
+        if let Some(pool) = batch {
+            pool.remove();
+            self.0
+                .end_batch(|process| process.pool.endpoint == endpoint, "removed");
         }
     }
 
-    /// Takes no further calls, lets those under way end for at most `grace`, and ends every
-    /// container. When it returns no process of this host is left.
+    /// Takes no further calls, lets those under way end for at most `grace` (batch work is ended
+    /// at once), and ends every container. When it returns no process of this host is left.
     pub async fn shutdown(&self, grace: Duration) {
         let inner = &self.0;
         inner.closing.store(true, Ordering::Release);
+        // Their jobs go on after a restart, from the last part that was finished.
+        inner.end_batch(|_| true, "shutdown");
         let limit = Instant::now() + grace;
         while Instant::now() < limit && inner.calls_under_way() > 0 {
             tokio::time::sleep(Duration::from_millis(10)).await;
@@ -381,7 +406,8 @@ impl Host {
             let ended = inner.one_ended.notified();
             let left = inner.all_processes();
             // A start that is not a process yet becomes one, and is ended then.
-            if left.is_empty() && inner.machine.starting() == 0 {
+            let starting = inner.machine.starting() + inner.batch_machine.starting();
+            if left.is_empty() && starting == 0 {
                 return;
             }
             if Instant::now() >= patience {
@@ -401,6 +427,13 @@ impl Host {
 
 /// Counts a call that waits for a container.
 struct WaitingGauge<'a>(&'a Telemetry);
+
+impl<'a> WaitingGauge<'a> {
+    fn new(telemetry: &'a Telemetry) -> WaitingGauge<'a> {
+        telemetry.containers().waiting.inc();
+        WaitingGauge(telemetry)
+    }
+}
 
 impl Drop for WaitingGauge<'_> {
     fn drop(&mut self) {
@@ -423,15 +456,34 @@ impl Inner {
         self.telemetry.note(pool.endpoint, level, text);
     }
 
-    fn pool(&self, endpoint: [u8; 16], label: &str) -> Arc<Pool> {
+    fn pool(&self, endpoint: [u8; 16], lane: Lane, label: &str) -> Arc<Pool> {
+        let key = (endpoint, lane);
         let pools = self.pools.read().unwrap_or_else(PoisonError::into_inner);
-        if let Some(pool) = pools.get(&endpoint) {
+        if let Some(pool) = pools.get(&key) {
             return pool.clone();
         }
         drop(pools);
         let mut pools = self.pools.write().unwrap_or_else(PoisonError::into_inner);
-        let new = || Arc::new(Pool::new(endpoint, label, self.machine.clone()));
-        pools.entry(endpoint).or_insert_with(new).clone()
+        let machine = self.machine_of(lane);
+        let new = || Arc::new(Pool::new(endpoint, lane, label, machine.clone()));
+        pools.entry(key).or_insert_with(new).clone()
+    }
+
+    fn machine_of(&self, lane: Lane) -> &Arc<Machine> {
+        match lane {
+            Lane::Scoring => &self.machine,
+            Lane::Batch => &self.batch_machine,
+        }
+    }
+
+    /// Ends containers of the batch lane, whatever they do.
+    fn end_batch(&self, which: impl Fn(&Process) -> bool, why: &'static str) {
+        for process in self.all_processes() {
+            if process.pool.lane == Lane::Batch && which(&process) {
+                process.pool.forget(&process);
+                process.want(Wish::Kill(why));
+            }
+        }
     }
 
     fn pools(&self) -> Vec<Arc<Pool>> {
@@ -446,15 +498,15 @@ impl Inner {
             return;
         }
         let mut pools = self.pools.write().unwrap_or_else(PoisonError::into_inner);
-        let endpoint = pool.endpoint;
+        let key = (pool.endpoint, pool.lane);
         drop(pool);
         // With this lock held nobody comes to have it: where the map has the only one, no call,
         // no deploy and no container does.
         if pools
-            .get(&endpoint)
+            .get(&key)
             .is_some_and(|pool| Arc::strong_count(pool) == 1 && pool.is_vacant())
         {
-            pools.remove(&endpoint);
+            pools.remove(&key);
         }
     }
 
@@ -499,7 +551,7 @@ impl Inner {
         if self.is_closing() {
             return Err(unavailable("the host is shutting down"));
         }
-        let pool = self.pool(endpoint, label);
+        let pool = self.pool(endpoint, Lane::Scoring, label);
         // A call that no container has begun may lose its container once.
         let mut moved = false;
         loop {
@@ -564,26 +616,27 @@ impl Inner {
         deadline: Instant,
     ) -> Result<Admission, Fault> {
         let options = self.options.load_full();
-        let (ahead, mut result) = match pool.enqueue(revision, options.calls_per_container)? {
+        let calls = options.calls(pool.lane);
+        let (ahead, mut result) = match pool.enqueue(revision, calls)? {
             Queued::Admitted(admission) => return Ok(admission),
             Queued::Waits(ahead, result) => (ahead, result),
         };
-        self.telemetry.containers().waiting.inc();
-        let _gauge = WaitingGauge(&self.telemetry);
+        let _gauge = (pool.lane == Lane::Scoring).then(|| WaitingGauge::new(&self.telemetry));
         if pool.needs_check() {
             self.machine.freed.notify_one();
         }
         let give_up = Instant::now() + options.start_wait;
         let gone = || unavailable("the endpoint's pool is gone");
-        if give_up < deadline {
+        // Nobody is told why there is no room for batch work yet: it waits.
+        if give_up < deadline && pool.lane == Lane::Scoring {
             if let Ok(answer) = tokio::time::timeout_at(give_up.into(), &mut result).await {
                 return answer.unwrap_or_else(|_| Err(gone()));
             }
             let obstacle = pool.obstacle(
                 revision,
                 ahead,
-                self.machine.shortage(),
-                options.calls_per_container,
+                pool.machine.shortage(),
+                calls,
                 options.starting_per_service,
             );
             if let Some(fault) = obstacle {

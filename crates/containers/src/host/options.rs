@@ -30,8 +30,15 @@ pub struct HostOptions {
     /// How quotas are held.
     pub cgroups: Cgroups,
     /// Containers that start or take calls at once, of all services. A new revision's first
-    /// container may be one more.
+    /// container may be one more. Those of the batch lane do not count.
     pub slots: usize,
+    /// Containers of the batch lane at once, of all services.
+    pub batch_slots: usize,
+    /// Pieces of batch work that a container of that lane runs at once.
+    pub batch_threads: usize,
+    /// The memory quota of a container of that lane, in MB; `None` is that of the service's
+    /// others.
+    pub batch_memory_quota_mb: Option<u64>,
     /// Containers that start at once, of all services.
     pub starting_total: usize,
     /// Containers that start at once, of one service.
@@ -78,6 +85,9 @@ impl Default for HostOptions {
             memory_quota_mb: 1024,
             cgroups: Cgroups::Auto,
             slots: (4 * cores).max(8),
+            batch_slots: 4,
+            batch_threads: cores,
+            batch_memory_quota_mb: None,
             starting_total: (2 * cores).max(4),
             starting_per_service: 2,
             calls_per_container: 20,
@@ -104,6 +114,9 @@ impl HostOptions {
     /// `InvalidMemoryConfiguration`, anything else `UnknownError` with the reason in its cause.
     pub fn check(&self) -> Result<(), Fault> {
         check_quota(self.memory_quota_mb)?;
+        if let Some(quota_mb) = self.batch_memory_quota_mb {
+            check_quota(quota_mb)?;
+        }
         let wrong = |what: &str| Err(internal_error::unknown_error().because(what));
         if self.command.is_empty() {
             return wrong("the container command is empty");
@@ -111,8 +124,13 @@ impl HostOptions {
         if self.calls_per_container == 0 || self.calls_per_container > crate::board::MAX_CALLS {
             return wrong("calls_per_container is not within 1 to 4096");
         }
+        if self.batch_threads > crate::board::MAX_CALLS {
+            return wrong("batch_threads is more than 4096");
+        }
         let counts = [
             self.slots,
+            self.batch_slots,
+            self.batch_threads,
             self.starting_total,
             self.starting_per_service,
             self.compute_threads,
@@ -121,6 +139,58 @@ impl HostOptions {
             return wrong("a limit of the containers is 0");
         }
         Ok(())
+    }
+}
+
+/// What a container is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Lane {
+    /// Calls that somebody waits for.
+    Scoring,
+    /// Pieces of batch jobs. Such containers have slots of their own and run when no other does.
+    Batch,
+}
+
+impl Lane {
+    /// The word for it in listings.
+    pub fn name(self) -> &'static str {
+        match self {
+            Lane::Scoring => "scoring",
+            Lane::Batch => "batch",
+        }
+    }
+}
+
+impl HostOptions {
+    /// Calls that a container of the lane is given at once, run or queued.
+    pub(super) fn calls(&self, lane: Lane) -> usize {
+        match lane {
+            Lane::Scoring => self.calls_per_container,
+            // What does not run waits in the host, where the order is fair.
+            Lane::Batch => self.batch_threads,
+        }
+    }
+
+    /// Calls that a container of the lane runs at once.
+    pub(super) fn threads(&self, lane: Lane) -> usize {
+        match lane {
+            Lane::Scoring => self.compute_threads,
+            Lane::Batch => self.batch_threads,
+        }
+    }
+
+    /// What a service's containers of the lane may take, where the service says `limits`. One
+    /// container of the batch lane uses all processors; more of the same revision would only take
+    /// memory.
+    pub(super) fn limits(&self, lane: Lane, limits: PoolLimits) -> PoolLimits {
+        match lane {
+            Lane::Scoring => limits,
+            Lane::Batch => PoolLimits {
+                min_instances: 0,
+                max_instances: 1,
+                memory_quota_mb: self.batch_memory_quota_mb.or(limits.memory_quota_mb),
+            },
+        }
     }
 }
 

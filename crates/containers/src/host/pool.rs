@@ -1,4 +1,7 @@
-//! The containers of one endpoint, and the calls that wait for room in them.
+//! The containers of one endpoint in one lane, and the calls that wait for room in them.
+//!
+//! Scoring calls go to the endpoint's current revision. Batch work stays with the revision that it
+//! asks for, however many came after.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -8,7 +11,7 @@ use faults::{Class, Fault, not_found, service_unavailable};
 use tokio::sync::oneshot;
 
 use super::machine::{Machine, Shortage};
-use super::options::PoolLimits;
+use super::options::{Lane, PoolLimits};
 use super::process::{Process, Wish};
 
 /// Revisions remembered as replaced, so that a late call for one finds its successor.
@@ -17,16 +20,19 @@ const REPLACED: usize = 16;
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
-/// An endpoint's containers.
+/// An endpoint's containers of a lane.
 pub(super) struct Pool {
     pub(super) endpoint: [u8; 16],
+    pub(super) lane: Lane,
     pub(super) label: String,
-    machine: Arc<Machine>,
+    pub(super) machine: Arc<Machine>,
     state: Mutex<State>,
 }
 
 #[derive(Default)]
 pub(super) struct State {
+    /// Calls stay with the revision that they ask for.
+    pinned: bool,
     /// The revision that calls go to.
     current: Option<[u8; 16]>,
     replaced: VecDeque<[u8; 16]>,
@@ -115,6 +121,10 @@ impl Group {
         }
     }
 
+    fn is_empty(&self) -> bool {
+        self.members.is_empty() && self.starting == 0 && self.waiters.is_empty()
+    }
+
     pub(super) fn limits(&self) -> PoolLimits {
         self.limits.unwrap_or_default()
     }
@@ -177,12 +187,17 @@ impl Group {
 }
 
 impl Pool {
-    pub(super) fn new(endpoint: [u8; 16], label: &str, machine: Arc<Machine>) -> Pool {
+    pub(super) fn new(endpoint: [u8; 16], lane: Lane, label: &str, machine: Arc<Machine>) -> Pool {
+        let pinned = lane == Lane::Batch;
         Pool {
             endpoint,
+            lane,
             label: label.to_owned(),
             machine,
-            state: Mutex::default(),
+            state: Mutex::new(State {
+                pinned,
+                ..State::default()
+            }),
         }
     }
 
@@ -452,16 +467,21 @@ impl Pool {
     }
 
     /// Whether there is nothing in it and will be nothing by itself: no container, no start, no
-    /// call that waits, and no revision but such as the source does not know (any more).
+    /// call that waits, and no revision but such as the source does not know (any more). In the
+    /// batch lane nothing is kept of a revision that is without work.
     pub(super) fn is_vacant(&self) -> bool {
+        let mut state = self.lock();
+        if state.pinned {
+            let now = Instant::now();
+            state.groups.retain(|group| {
+                !group.is_empty() || group.pause_until.is_some_and(|until| now < until)
+            });
+        }
         let unknown = |group: &Group| {
             let fault = group.fault.as_ref();
-            group.members.is_empty()
-                && group.starting == 0
-                && group.waiters.is_empty()
-                && fault.is_some_and(|fault| fault.class() == Class::NotFound)
+            group.is_empty() && fault.is_some_and(|fault| fault.class() == Class::NotFound)
         };
-        self.lock().groups.iter().all(unknown)
+        state.groups.iter().all(unknown)
     }
 
     /// The container takes no calls any more.
@@ -489,7 +509,7 @@ impl State {
             Some(current) if self.replaced.contains(&revision) => current,
             _ => revision,
         };
-        if self.current.is_none() {
+        if self.current.is_none() && !self.pinned {
             self.current = Some(wanted);
         }
         match self.groups.iter().position(|g| g.revision == wanted) {

@@ -14,7 +14,7 @@ use tokio::task::JoinHandle;
 use super::cgroup::Cgroup;
 use super::connection::{Connection, ReadEnd};
 use super::machine::Slot;
-use super::options::PoolLimits;
+use super::options::{Lane, PoolLimits};
 use super::output::Printed;
 use super::pool::Pool;
 use super::spawn::{Child, Exit};
@@ -145,6 +145,9 @@ pub(super) struct Process {
     /// Milliseconds from `started` to the last sign of life.
     heard: AtomicU64,
 }
+
+/// How long batch work that nobody waits for may go on: it asks after each block of rows.
+const BATCH_STOP_GRACE: Duration = Duration::from_millis(800);
 
 impl Process {
     #[expect(
@@ -320,6 +323,10 @@ impl Process {
         let options = inner.options.load_full();
         let usual = [options.stop_grace / 4, options.silent_after / 4];
         let usual = usual.into_iter().min().unwrap_or(LINGER);
+        let usual = match self.pool.lane {
+            Lane::Scoring => usual,
+            Lane::Batch => usual.min(BATCH_STOP_GRACE / 4),
+        };
         let usual = usual.clamp(FINISHING_TICK, Duration::from_millis(500));
         let mut read_end = None;
         let mut closed_at: Option<Instant> = None;
@@ -403,9 +410,22 @@ impl Process {
             let calls = self.connection.calls();
             (calls.waiting(), calls.oldest_abandoned())
         };
-        let stuck =
-            abandoned.is_some_and(|since| since.elapsed() > inner.options.load().stop_grace);
+        let grace = match self.pool.lane {
+            Lane::Scoring => inner.options.load().stop_grace,
+            Lane::Batch => BATCH_STOP_GRACE,
+        };
+        let stuck = abandoned.is_some_and(|since| since.elapsed() > grace);
         match self.wish() {
+            // Whatever else it does is a piece of a job of the same service, which is done again.
+            Wish::Serve | Wish::Finish(_) if stuck && self.pool.lane == Lane::Batch => {
+                let text = format!(
+                    "container {} is ended: it goes on with work that nobody waits for",
+                    self.child.pid
+                );
+                inner.note(&self.pool, NoteLevel::Warn, text);
+                self.pool.forget(self);
+                self.want(Wish::Kill("stuck"));
+            }
             Wish::Serve if stuck => {
                 let text = format!(
                     "container {} is retired: it goes on with a call that nobody waits for",

@@ -8,11 +8,15 @@ use std::time::{Duration, Instant};
 
 use super::Inner;
 use super::machine::Shortage;
+use super::options::Lane;
 use super::pool::Pool;
 use super::process::{Process, Wish};
 
 /// The longest pause between two looks.
 const AT_LEAST_EVERY: Duration = Duration::from_secs(1);
+
+/// How long a container of the batch lane works before it gives way to another service.
+const TURN: Duration = Duration::from_secs(10);
 
 /// Runs until the host is dropped.
 pub(super) async fn run(inner: Weak<Inner>) {
@@ -36,7 +40,19 @@ pub(super) async fn run(inner: Weak<Inner>) {
 fn pass(inner: &Arc<Inner>) -> Instant {
     let now = Instant::now();
     let mut next = now + AT_LEAST_EVERY;
-    let pools = inner.pools();
+    let mut pools = inner.pools();
+    let batch = pools
+        .extract_if(.., |pool| pool.lane == Lane::Batch)
+        .collect();
+    for (lane, pools) in [(Lane::Scoring, pools), (Lane::Batch, batch)] {
+        next = next.min(pass_lane(inner, lane, pools, now));
+    }
+    next
+}
+
+/// Looks at the pools of a lane; when to look again.
+fn pass_lane(inner: &Arc<Inner>, lane: Lane, pools: Vec<Arc<Pool>>, now: Instant) -> Instant {
+    let mut next = now + AT_LEAST_EVERY;
     let mut wanting: Vec<(Instant, &Arc<Pool>)> = Vec::new();
     for pool in &pools {
         if let Some(since) = settle(inner, pool, now) {
@@ -56,11 +72,18 @@ fn pass(inner: &Arc<Inner>) -> Instant {
             next = next.min(again);
         }
     }
-    inner.machine.want_slots(slots_short);
-    if slots_short {
-        evict(&pools, now);
-    } else {
-        pools.iter().for_each(|pool| keep_warm(inner, pool));
+    inner.machine_of(lane).want_slots(slots_short);
+    match (slots_short, lane) {
+        (true, Lane::Scoring) => {
+            evict(&pools, now);
+        }
+        (true, Lane::Batch) => {
+            if !evict(&pools, now) {
+                take_turns(&pools, now);
+            }
+        }
+        (false, Lane::Scoring) => pools.iter().for_each(|pool| keep_warm(inner, pool)),
+        (false, Lane::Batch) => {}
     }
     pools.into_iter().for_each(|pool| inner.drop_vacant(pool));
     next
@@ -108,7 +131,7 @@ fn start_wanted(inner: &Arc<Inner>, pool: &Arc<Pool>, now: Instant) -> (Option<I
     let mut starting = state.starting();
     for group in &mut state.groups {
         loop {
-            let coming = group.starting * options.calls_per_container;
+            let coming = group.starting * options.calls(pool.lane);
             // The first one that the containers which start already will not serve.
             let Some(waiter) = group.waiters.get(coming) else {
                 break;
@@ -124,7 +147,7 @@ fn start_wanted(inner: &Arc<Inner>, pool: &Arc<Pool>, now: Instant) -> (Option<I
                 again = Some(again.map_or(not_before, |at| at.min(not_before)));
                 break;
             }
-            match inner.machine.take() {
+            match pool.machine.take() {
                 Ok(taken) => {
                     group.starting += 1;
                     starting += 1;
@@ -171,9 +194,9 @@ fn keep_warm(inner: &Arc<Inner>, pool: &Arc<Pool>) {
     }
 }
 
-/// Ends the container that has been without calls longest, of a service that can spare it. Its
-/// slot is free at once, which brings on the next look.
-fn evict(pools: &[Arc<Pool>], now: Instant) {
+/// Ends the container that has been without calls longest, of a service that can spare it; whether
+/// there was one. Its slot is free at once, which brings on the next look.
+fn evict(pools: &[Arc<Pool>], now: Instant) -> bool {
     let mut longest: Option<(Duration, Arc<Pool>, Arc<Process>)> = None;
     for pool in pools {
         let state = pool.lock();
@@ -189,9 +212,34 @@ fn evict(pools: &[Arc<Pool>], now: Instant) {
             }
         }
     }
+    let found = longest.is_some();
     if let Some((_, pool, process)) = longest {
         // A call may have been given to it meanwhile: then it finishes that first.
         pool.forget(&process);
         process.want(Wish::Finish("evicted"));
+    }
+    found
+}
+
+/// Where every slot of the batch lane has work and a further service waits, the container that has
+/// worked longest gives its slot up: it finishes what it has, and its service waits for its next
+/// turn behind the others.
+fn take_turns(pools: &[Arc<Pool>], now: Instant) {
+    let mut oldest: Option<(Arc<Pool>, Arc<Process>)> = None;
+    for pool in pools {
+        for group in &pool.lock().groups {
+            for member in &group.members {
+                let process = &member.process;
+                let worked = now.saturating_duration_since(process.started);
+                let longest = oldest.as_ref().map(|(_, found)| found.started);
+                if worked >= TURN && longest.is_none_or(|since| process.started < since) {
+                    oldest = Some((pool.clone(), process.clone()));
+                }
+            }
+        }
+    }
+    if let Some((pool, process)) = oldest {
+        pool.forget(&process);
+        process.want(Wish::Finish("turn"));
     }
 }

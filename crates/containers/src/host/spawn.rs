@@ -30,6 +30,8 @@ pub(super) struct Order {
     pub(super) data_limit: Option<u64>,
     /// `cgroup.procs` of the control group to join, open for writing.
     pub(super) cgroup: Option<File>,
+    /// Whether it gets the processor only where no other process wants it.
+    pub(super) background: bool,
 }
 
 /// A process that was started: to signal, to watch, to reap.
@@ -168,6 +170,7 @@ fn spawn(order: Order) -> io::Result<Child> {
         failed: failed.as_raw_fd(),
         cgroup: cgroup.as_ref().map(AsRawFd::as_raw_fd),
         data_limit: order.data_limit,
+        background: order.background,
         descriptors: &moved,
     };
     // A signal handler of this process must not run in the child.
@@ -293,6 +296,7 @@ struct ChildPlan<'a> {
     failed: RawFd,
     cgroup: Option<RawFd>,
     data_limit: Option<u64>,
+    background: bool,
     descriptors: &'a [RawFd],
 }
 
@@ -346,6 +350,9 @@ impl ChildPlan<'_> {
                     return false;
                 }
             }
+            if self.background {
+                step_back();
+            }
             // A crash must not write the model and the caller's data to the disk.
             let none = libc::rlimit {
                 rlim_cur: 0,
@@ -377,6 +384,32 @@ impl ChildPlan<'_> {
     }
 }
 
+/// How much nicer than others a process in the background is.
+const NICENESS: libc::c_int = 10;
+
+/// Lets this process run behind others. Best effort: work that is not so nice is still right.
+///
+/// # Safety
+///
+/// As [`ChildPlan::become_container`].
+unsafe fn step_back() {
+    // SAFETY: as the caller's; the strings and the zeroed parameter are valid.
+    unsafe {
+        libc::nice(NICENESS);
+        let none = std::mem::zeroed::<libc::sched_param>();
+        // Not by libc, which may leave this call out.
+        libc::syscall(libc::SYS_sched_setscheduler, 0, libc::SCHED_BATCH, &none);
+        // Where the kernel groups processes by session, niceness counts among those of one group
+        // alone; the groups have their own.
+        let flags = libc::O_WRONLY | libc::O_CLOEXEC;
+        let group = libc::open(c"/proc/self/autogroup".as_ptr(), flags);
+        if group >= 0 {
+            libc::write(group, c"10".as_ptr().cast(), 2);
+            libc::close(group);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -390,6 +423,7 @@ mod tests {
             error: File::open("/dev/null").unwrap().into(),
             data_limit: None,
             cgroup: None,
+            background: false,
         };
         let child = spawn(order).unwrap();
         let pid = child.pid;

@@ -15,7 +15,7 @@ use super::Inner;
 use super::calls::Outcome;
 use super::connection::{Connection, watch_readable};
 use super::machine::{Slot, Starting};
-use super::options::{RevisionFiles, check_quota};
+use super::options::{Lane, RevisionFiles, check_quota};
 use super::output;
 use super::pool::Pool;
 use super::process::{Process, Wish, refusal_fault};
@@ -25,7 +25,7 @@ use crate::board::Board;
 use crate::container::is_confined;
 use crate::frames::{Identity, VERSION};
 use crate::setup::{BOARD_FD, FIRST_RESOURCE_FD, ResourceEntry, SetupDocument};
-use crate::system;
+use crate::{side_channel, system};
 
 impl Inner {
     /// Starts a container of a revision and waits until it is ready. Every failure is one of the
@@ -86,6 +86,8 @@ impl Inner {
                 })??
             }
         };
+        let mut files = files;
+        files.limits = self.options.load().limits(pool.lane, files.limits);
         pool.set_limits(revision, files.limits);
         let process = self.spawn_container(pool, files, slot).await?;
         *made = Some(process.clone());
@@ -133,7 +135,7 @@ impl Inner {
         let (ours, theirs) = UnixStream::pair().map_err(refused)?;
         // Watched before there is a process: nothing has to be taken back where it is refused.
         let channel = watch_readable(ours.as_fd()).map_err(refused)?;
-        let (board, board_file) = Board::create(options.calls_per_container).map_err(refused)?;
+        let (board, board_file) = Board::create(options.calls(pool.lane)).map_err(refused)?;
         let (output, theirs_output) = io::pipe().map_err(refused)?;
         let (error, theirs_error) = io::pipe().map_err(refused)?;
         let bytes = quota_mb << 20;
@@ -156,15 +158,25 @@ impl Inner {
             });
             descriptors.push(OwnedFd::from(file));
         }
+        let (side_channel, side_channel_fd) = match pool.lane {
+            Lane::Scoring => (None, None),
+            Lane::Batch => {
+                let (ours, theirs) = side_channel::pair().map_err(refused)?;
+                descriptors.push(theirs);
+                let fd = FIRST_RESOURCE_FD + resources.len() as i32;
+                (Some(ours), Some(fd))
+            }
+        };
         let document = SetupDocument {
             label: pool.label.clone(),
             resources,
-            calls: options.calls_per_container as u32,
-            compute_threads: options.compute_threads as u32,
+            calls: options.calls(pool.lane) as u32,
+            compute_threads: options.threads(pool.lane) as u32,
             heartbeat_ms: options.heartbeat.as_millis() as u64,
             max_body: u32::try_from(options.max_body).unwrap_or(u32::MAX),
             max_reply: u32::try_from(options.max_reply).unwrap_or(u32::MAX),
             limits: options.limits.into(),
+            side_channel: side_channel_fd,
             run_as: options.run_as,
         };
         let document = serde_json::to_vec(&document).map_err(|e| {
@@ -179,6 +191,7 @@ impl Inner {
             error: theirs_error.into(),
             data_limit: cgroup.is_none().then_some(bytes),
             cgroup: procs,
+            background: pool.lane == Lane::Batch,
         };
         let child = self.spawner.spawn(order).await.map_err(refused)?;
         let exited = match watch_readable(child.pidfd.as_fd()) {
@@ -193,7 +206,8 @@ impl Inner {
         self.telemetry.containers().starts.inc();
 
         let fd = OwnedFd::from(ours);
-        let connection = Arc::new(Connection::new(fd, identity, board, options.max_reply));
+        let connection = Connection::new(fd, side_channel, identity, board, options.max_reply);
+        let connection = Arc::new(connection);
         let number = self.next_number.fetch_add(1, Ordering::Relaxed);
         let process = Arc::new(Process::new(
             number,
@@ -329,13 +343,13 @@ fn check_hello(shown: &Identity, wanted: &Identity) -> Result<(), Fault> {
 }
 
 /// The fault of a system call that was refused on the way to a process.
-fn refused(error: io::Error) -> Fault {
+pub(super) fn refused(error: io::Error) -> Fault {
     let short = matches!(
         error.kind(),
         io::ErrorKind::WouldBlock | io::ErrorKind::OutOfMemory
     ) || matches!(
         error.raw_os_error(),
-        Some(libc::EMFILE | libc::ENFILE | libc::ENOSPC | libc::EAGAIN)
+        Some(libc::EMFILE | libc::ENFILE | libc::ENOSPC | libc::EAGAIN | libc::ETOOMANYREFS)
     );
     let fault = if short {
         Fault::bare(Class::InternalErrorSystemLowOnMemory).retry_after(Duration::from_secs(1))

@@ -3,15 +3,18 @@
 use std::time::Duration;
 
 use super::Inner;
+use super::options::Lane;
 use super::process::Wish;
 
-/// One endpoint's containers and waiting calls.
+/// One endpoint's containers and waiting calls in one lane.
 #[derive(Debug, Clone)]
 pub struct PoolStatus {
     /// The endpoint.
     pub endpoint: [u8; 16],
     /// Its label.
     pub label: String,
+    /// What its containers are for: an endpoint has a pool in each lane that it uses.
+    pub lane: Lane,
     /// Calls that wait for room.
     pub waiting: usize,
     /// Containers, the oldest first.
@@ -60,7 +63,7 @@ pub(super) fn of(inner: &Inner) -> Vec<PoolStatus> {
         let waiting = pool.lock().groups.iter().map(|g| g.waiters.len()).sum();
         let own = processes
             .iter()
-            .filter(|p| p.pool.endpoint == pool.endpoint);
+            .filter(|p| p.pool.endpoint == pool.endpoint && p.pool.lane == pool.lane);
         let containers = own.map(|process| {
             let calls = process.connection.calls();
             let state = match (process.wish(), &calls.handshake.loaded) {
@@ -83,10 +86,11 @@ pub(super) fn of(inner: &Inner) -> Vec<PoolStatus> {
         pools.push(PoolStatus {
             endpoint: pool.endpoint,
             label: pool.label.clone(),
+            lane: pool.lane,
             waiting,
             containers: containers.collect(),
         });
     }
-    pools.sort_by(|a, b| a.label.cmp(&b.label));
+    pools.sort_by(|a, b| (&a.label, a.lane.name()).cmp(&(&b.label, b.lane.name())));
     pools
 }

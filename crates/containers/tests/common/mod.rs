@@ -1,6 +1,8 @@
 //! A host over the real test container, and the calls that its module understands.
 #![allow(dead_code)]
 
+pub mod batch;
+
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::Write;
