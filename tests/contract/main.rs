@@ -8,6 +8,7 @@
 mod support;
 
 mod arm;
+mod batch;
 mod calls;
 mod classic;
 mod containers;
@@ -135,10 +136,56 @@ provocations! {
     "BadArgument.WebServiceConcurrentRequestRequirementInvalid" => studio::concurrent_request_requirement_invalid;
     "NotFound.ModelPackageNotFound" => studio::model_package_not_found;
     "InternalError.WebServiceGroupNotFound" => studio::web_service_group_not_found;
+    "BadArgument.BatchJobInputsNotSpecified" => batch::batch_job_inputs_not_specified;
+    "BadArgument.BatchJobInputsTooManySpecified" => batch::batch_job_inputs_too_many_specified;
+    "BadArgument.ContainerValidationFailed" => batch::container_refuses_writing;
+    "BadArgument.DuplicateInputInBatchCall" => batch::duplicate_input_in_batch_call;
+    "BadArgument.InputBlobRelativeLocationInvalid" => batch::input_blob_relative_location_invalid;
+    "BadArgument.InvalidOutputOverrideName" => batch::invalid_output_override_name;
+    "BadArgument.MissingInputBlobInformation" => batch::missing_input_blob_information;
+    "BadArgument.MissingJobId" => batch::missing_job_id;
+    "BadArgument.MissingOutputOverrideSpecification" => batch::missing_output_override_specification;
+    "BadArgument.MissingRequiredOutputOverrides" => batch::missing_required_output_overrides;
+    "BadArgument.UnknownError" => batch::storage_says_nothing;
+}
+
+/// Rows of the list above that batch jobs provoke as well.
+mod on_the_batch_surface {
+    use crate::batch;
+
+    #[test]
+    fn blob_not_found() {
+        batch::blob_not_found();
+    }
+
+    #[test]
+    fn invalid_blob() {
+        batch::invalid_blob();
+    }
+
+    #[test]
+    fn invalid_blob_connection_string() {
+        batch::invalid_blob_connection_string();
+    }
+
+    #[test]
+    fn invalid_blob_extension() {
+        batch::invalid_blob_extension();
+    }
+
+    #[test]
+    fn container_is_empty() {
+        batch::container_is_empty();
+    }
+
+    #[test]
+    fn container_segment_invalid() {
+        batch::container_segment_invalid();
+    }
 }
 
 /// How long `pending.txt` may be. Lower it with every name that leaves the list.
-const MOST_PENDING: usize = 20;
+const MOST_PENDING: usize = 9;
 
 /// The root of the repository.
 fn root() -> PathBuf {

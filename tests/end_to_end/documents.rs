@@ -22,6 +22,20 @@ fn the_swagger_document_is_in_the_order_that_clients_need() {
     assert_eq!(paths[0], "/swagger.json");
     assert_eq!(paths[1], "/execute?api-version=2.0&format=swagger");
     assert_eq!(paths.iter().filter(|p| p.contains("/execute?")).count(), 1);
+    // Generated clients call jobs by these names.
+    for (path, method, id) in [
+        ("/jobs?api-version=2.0", "post", "submitjob"),
+        ("/jobs/{jobId}?api-version=2.0", "get", "getjobstatus"),
+        ("/jobs/{jobId}?api-version=2.0", "delete", "canceljob"),
+        ("/jobs/{jobId}/start?api-version=2.0", "post", "startjob"),
+    ] {
+        assert_eq!(document["paths"][path][method]["operationId"], id, "{path}");
+    }
+    let job = &document["definitions"]["BatchExecutionRequest"]["properties"];
+    assert_eq!(
+        job["Inputs"]["properties"]["input1"]["$ref"],
+        "#/definitions/BlobReference"
+    );
     let x = &document["definitions"]["input1Item"]["properties"]["x"];
     assert_eq!(
         (x["type"].as_str(), x["format"].as_str()),

@@ -123,6 +123,21 @@ const LANGUAGES: [&str; 5] = ["curl", "python", "javascript", "csharp", "r"];
 /// Every program of a page, with the key in its place, answers 200 and `contains`.
 #[track_caller]
 fn all_programs_answer(html: &str, key: &str, contains: &[&str]) {
+    all_programs_run(html, key, |language, text, report| {
+        // curl alone does not print the status; a failure has no results.
+        if language != "curl" {
+            assert!(text.starts_with("200 "), "{report}");
+        }
+        assert!(text.contains("\"Results\""), "{report}");
+        for part in contains {
+            assert!(text.contains(part), "no {part}: {report}");
+        }
+    });
+}
+
+/// Runs every program of a page with the key in its place, and shows `check` what it printed.
+#[track_caller]
+fn all_programs_run(html: &str, key: &str, check: impl Fn(&str, &str, &str)) {
     for language in LANGUAGES {
         let program = sample(html, language);
         assert_eq!(program.matches("YOUR_API_KEY").count(), 1, "{program}");
@@ -136,14 +151,7 @@ fn all_programs_answer(html: &str, key: &str, contains: &[&str]) {
             String::from_utf8_lossy(&output.stderr)
         );
         assert!(output.status.success(), "{report}");
-        // curl alone does not print the status; a failure has no results.
-        if language != "curl" {
-            assert!(text.starts_with("200 "), "{report}");
-        }
-        assert!(text.contains("\"Results\""), "{report}");
-        for part in contains {
-            assert!(text.contains(part), "no {part}: {report}");
-        }
+        check(language, &text, &report);
     }
 }
 
@@ -324,25 +332,32 @@ fn samples_that_are_not_to_be_shown_are_made_up() {
 }
 
 #[test]
-fn the_jobs_page_says_what_this_server_answers() {
+fn the_jobs_page_shows_each_call_and_a_request_that_is_taken() {
     let server = Server::start();
     let service = with_rows(&server);
     let html = page(&server, &format!("{}/jobs", location(&service))).text();
-    assert!(html.contains("answered with status 404 and the class NotFound"));
-    assert!(
-        !html.contains("id=\"samples\""),
-        "nothing to paste that fails"
-    );
-    let jobs = service.path().replace("/execute", "/jobs?api-version=2.0");
-    assert!(html.contains(&jobs), "{html}");
-    let reply = Request::new("POST", &jobs)
-        .bearer(&service.primary)
-        .json(&json!({}))
-        .send(server.address);
-    assert_eq!(
-        (reply.status, reply.header("x-ms-error-code")),
-        (404, Some("NotFound"))
-    );
+    for (id, method, path) in [
+        ("submit", "POST", ""),
+        ("start", "POST", "/{job_id}/start"),
+        ("status", "GET", "/{job_id}"),
+        ("delete", "DELETE", "/{job_id}"),
+        ("list", "GET", ""),
+    ] {
+        let section = html
+            .split_once(&format!("<section id=\"{id}\">"))
+            .expect(id)
+            .1;
+        let section = section.split_once("</section>").expect("its end").0;
+        let url = format!("http://{}{}", server.address, service.jobs(path));
+        assert!(
+            section.contains(&format!("<code>{method}</code>")),
+            "{section}"
+        );
+        assert!(
+            section.contains(&format!("<code>{url}</code>")),
+            "{section}"
+        );
+    }
 }
 
 #[test]

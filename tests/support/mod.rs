@@ -5,6 +5,7 @@
 //! inside the process: a test sees what an operator or a client sees.
 #![allow(dead_code)] // Each test target uses a part.
 
+pub mod batch;
 pub mod http;
 pub mod onnx;
 pub mod packages;

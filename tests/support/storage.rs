@@ -1,5 +1,5 @@
-//! A blob service that somebody else runs: it answers a GET of a blob whose signature is right, and
-//! refuses every other as Azure's does.
+//! A blob service that somebody else runs: it answers a HEAD or a GET of a blob whose signature is
+//! right, and refuses every other as Azure's does; nothing is written here.
 
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Write};
@@ -13,6 +13,7 @@ pub const SIGNATURE: &str = "?sv=2015-02-21&sr=c&sig=a%2Bb%3D&se=2099-01-01&sp=r
 pub struct Storage {
     pub address: SocketAddr,
     blobs: Arc<Mutex<HashMap<String, Vec<u8>>>>,
+    refusals: Arc<Mutex<HashMap<String, u16>>>,
     asked: Arc<Mutex<Vec<String>>>,
 }
 
@@ -22,13 +23,16 @@ impl Storage {
         let storage = Storage {
             address: listener.local_addr().expect("its address"),
             blobs: Arc::default(),
+            refusals: Arc::default(),
             asked: Arc::default(),
         };
         let (blobs, asked) = (storage.blobs.clone(), storage.asked.clone());
+        let refusals = storage.refusals.clone();
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let (blobs, asked) = (blobs.clone(), asked.clone());
-                std::thread::spawn(move || answer(stream, &blobs, &asked));
+                let refusals = refusals.clone();
+                std::thread::spawn(move || answer(stream, &blobs, &refusals, &asked));
             }
         });
         storage
@@ -43,6 +47,12 @@ impl Storage {
     /// Takes a blob away.
     pub fn remove(&self, path: &str) {
         self.blobs.lock().unwrap().remove(&format!("/{path}"));
+    }
+
+    /// Lets every call about a path be refused with a status, and without a word.
+    pub fn refuse(&self, path: &str, status: u16) {
+        let mut refusals = self.refusals.lock().unwrap();
+        refusals.insert(format!("/{path}"), status);
     }
 
     /// What was asked for so far.
@@ -61,35 +71,74 @@ impl Storage {
     }
 }
 
-fn answer(stream: TcpStream, blobs: &Mutex<HashMap<String, Vec<u8>>>, asked: &Mutex<Vec<String>>) {
+fn answer(
+    stream: TcpStream,
+    blobs: &Mutex<HashMap<String, Vec<u8>>>,
+    refusals: &Mutex<HashMap<String, u16>>,
+    asked: &Mutex<Vec<String>>,
+) {
     let mut lines = BufReader::new(&stream).lines();
     let Some(Ok(first)) = lines.next() else {
         return;
     };
+    let mut range = None;
     while let Some(Ok(line)) = lines.next() {
         if line.is_empty() {
             break;
         }
+        let line = line.to_ascii_lowercase();
+        if let Some(given) = line.strip_prefix("range: bytes=") {
+            range = given
+                .split_once('-')
+                .and_then(|(from, to)| Some((from.parse().ok()?, to.parse::<usize>().ok()? + 1)));
+        }
     }
-    let target = first.split(' ').nth(1).unwrap_or("/").to_owned();
+    let mut words = first.split(' ');
+    let method = words.next().unwrap_or_default();
+    let target = words.next().unwrap_or("/").to_owned();
     asked.lock().unwrap().push(target.clone());
     let (path, query) = target.split_once('?').unwrap_or((&target, ""));
     let found = blobs.lock().unwrap().get(path).cloned();
-    let (status, body) = match found {
-        _ if query != SIGNATURE.trim_start_matches('?') => (
-            "403 Server failed to authenticate the request.",
+    let refused = refusals.lock().unwrap().get(path).copied();
+    let signature = SIGNATURE.trim_start_matches('?');
+    let signed = signature
+        .split('&')
+        .all(|part| query.split('&').any(|p| p == part));
+    let (status, mut body) = match (refused, found) {
+        (Some(status), _) => (format!("{status} No"), Vec::new()),
+        _ if !signed => (
+            "403 Server failed to authenticate the request.".into(),
             error("AuthenticationFailed", "The signature is not right."),
         ),
-        None => (
-            "404 The specified blob does not exist.",
+        _ if method != "GET" && method != "HEAD" => (
+            "403 This request is not authorized.".into(),
+            error(
+                "AuthorizationPermissionMismatch",
+                "This request is not authorized to perform this operation.",
+            ),
+        ),
+        (None, None) => (
+            "404 The specified blob does not exist.".into(),
             error("BlobNotFound", "The specified blob does not exist."),
         ),
-        Some(content) => ("200 OK", content),
+        (None, Some(content)) => match range {
+            Some((from, to)) => {
+                let to = content.len().min(to);
+                let part = content.get(from..to).unwrap_or_default().to_vec();
+                let range = format!("Content-Range: bytes {from}-{}/{}", to - 1, content.len());
+                (format!("206 Partial Content\r\n{range}"), part)
+            }
+            None => ("200 OK".into(), content),
+        },
     };
     let head = format!(
-        "HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+        "HTTP/1.1 {status}\r\nContent-Length: {}\r\nETag: \"0x1\"\r\n\
+         Last-Modified: Sat, 31 Jan 2026 12:00:00 GMT\r\nConnection: close\r\n\r\n",
         body.len()
     );
+    if method == "HEAD" {
+        body.clear();
+    }
     // Whoever went away needs no answer.
     let _ = (&stream).write_all(head.as_bytes());
     let _ = (&stream).write_all(&body);

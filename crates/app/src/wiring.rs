@@ -155,8 +155,12 @@ impl Server {
         let own_modules = Arc::new(manage::ModuleIds::read(&folder, &registry));
         let source = manage::StoredRevisions::new(store.clone(), pool);
         let source = Arc::new(source.with_modules(own_modules.clone()));
-        let host = Host::start(options::host_options(settings), source, telemetry.clone())
-            .map_err(|fault| refused(&telemetry, fault))?;
+        let host = Host::start(
+            options::host_options(settings),
+            source.clone(),
+            telemetry.clone(),
+        )
+        .map_err(|fault| refused(&telemetry, fault))?;
         for entry in store.ledger.directory().endpoints() {
             host.warm(entry.endpoint.0, entry.revision.0, &entry.label(), pool);
         }
@@ -166,6 +170,17 @@ impl Server {
             telemetry.clone(),
             &options::scoring_options(settings),
         ));
+        let storage =
+            storage::Storage::new(storage::Options::default(), outbound.clone(), store.clone());
+        let jobs = jobs::Queue::new(
+            jobs::Parts {
+                store: store.clone(),
+                storage,
+                source: source.clone(),
+                registry: registry.clone(),
+            },
+            jobs::Options::in_folder(settings.data.join("spool")),
+        );
         let rules = {
             let (cache, own_modules) = (cache.clone(), own_modules.clone());
             options::manage_options(settings, outbound, cache, own_modules)
@@ -193,6 +208,7 @@ impl Server {
         let edge = Edge::new(
             Interior {
                 scorer: scorer.clone(),
+                jobs,
                 manager: manager.clone(),
                 store: store.clone(),
                 telemetry: telemetry.clone(),

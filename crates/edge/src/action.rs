@@ -5,7 +5,7 @@ use store::ResourceKind;
 
 use crate::reply::Reply;
 use crate::stack::Call;
-use crate::{admin, arm, classic, health, help, openapi, score, studio};
+use crate::{admin, arm, classic, health, help, jobs, openapi, score, studio};
 
 /// One thing that can be asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,6 +13,11 @@ pub(crate) enum Action {
     ExecuteInWorkspace,
     ExecuteInSubscription,
     ScoreV1,
+    SubmitJob,
+    ListJobs,
+    StartJob,
+    GetJob,
+    CancelJob,
     SwaggerInWorkspace,
     SwaggerInSubscription,
     ApiDocument,
@@ -133,6 +138,11 @@ impl Action {
             Action::ExecuteInWorkspace => score::execute::execute(call, Workspace).await,
             Action::ExecuteInSubscription => score::execute::execute(call, Subscription).await,
             Action::ScoreV1 => score::v1::score(call).await,
+            Action::SubmitJob => Box::pin(jobs::submit(call)).await,
+            Action::ListJobs => Box::pin(jobs::list(call)).await,
+            Action::StartJob => Box::pin(jobs::start(call)).await,
+            Action::GetJob => Box::pin(jobs::get(call)).await,
+            Action::CancelJob => Box::pin(jobs::cancel(call)).await,
             Action::SwaggerInWorkspace => Box::pin(score::swagger_json(call, Workspace)).await,
             Action::SwaggerInSubscription => {
                 Box::pin(score::swagger_json(call, Subscription)).await

@@ -1,4 +1,4 @@
-//! Cross-origin calls: off unless origins are listed, and for scoring and its documents only.
+//! Cross-origin calls: off unless origins are listed, and for scoring, jobs and their documents only.
 
 use http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
@@ -17,7 +17,12 @@ pub(crate) fn allowed<'r>(
     route: &Route,
     origins: &[String],
 ) -> Option<&'r HeaderValue> {
-    if origins.is_empty() || !matches!(route.surface, Surface::Score | Surface::Docs) {
+    if origins.is_empty()
+        || !matches!(
+            route.surface,
+            Surface::Score | Surface::Jobs | Surface::Docs
+        )
+    {
         return None;
     }
     let origin = head.headers.get(ORIGIN)?;

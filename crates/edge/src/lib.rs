@@ -1,8 +1,9 @@
 //! The one HTTP edge: the stack, the extractors, the replies and a folder per API.
 //!
 //! A request comes in through `server` (connections, TLS), passes `stack` (id, route, panic guard,
-//! observation) and is answered by a handler of `score`, `arm`, `studio`, `admin` or `health`; each parses
-//! what it needs with `extract` and `body`, makes one call into the interior, and wraps the result.
+//! observation) and is answered by a handler of `score`, `jobs`, `arm`, `studio`, `admin` or
+//! `health`; each parses what it needs with `extract` and `body`, makes one call into the interior,
+//! and wraps the result.
 //! Every failure, of whatever origin, becomes a reply in `reply::of_fault` and nowhere else.
 
 mod action;
@@ -16,6 +17,7 @@ mod extract;
 mod health;
 mod help;
 mod io;
+mod jobs;
 mod openapi;
 mod origin;
 mod reply;
@@ -101,6 +103,8 @@ impl Default for Options {
 pub struct Interior {
     /// Scoring.
     pub scorer: Arc<scoring::Scorer>,
+    /// Batch jobs.
+    pub jobs: ::jobs::Queue,
     /// Management.
     pub manager: manage::Manager,
     /// State, for API documents.
@@ -119,6 +123,7 @@ pub struct Edge(Arc<ArcSwap<Gateway>>);
 pub(crate) struct Gateway {
     pub(crate) options: Options,
     pub(crate) scorer: Arc<scoring::Scorer>,
+    pub(crate) jobs: ::jobs::Queue,
     pub(crate) manager: manage::Manager,
     pub(crate) store: Arc<store::Store>,
     pub(crate) telemetry: telemetry::Telemetry,
@@ -132,6 +137,7 @@ impl Edge {
     pub fn new(interior: Interior, options: Options) -> Edge {
         let Interior {
             scorer,
+            jobs,
             manager,
             store,
             telemetry,
@@ -139,6 +145,7 @@ impl Edge {
         Edge(Arc::new(ArcSwap::from_pointee(Gateway {
             options,
             scorer,
+            jobs,
             manager,
             store,
             telemetry,

@@ -8,7 +8,7 @@
 use http::Method;
 
 use telemetry::Surface;
-use telemetry::Surface::{Admin, Docs, Http, Manage, Score};
+use telemetry::Surface::{Admin, Docs, Http, Jobs, Manage, Score};
 
 use crate::action::Action;
 use crate::action::Action::*;
@@ -58,6 +58,37 @@ pub(crate) static ROUTES: &[Route] = &[
         "/workspaces/{workspace}/services/{service}/score",
         Score,
         &[(POST, ScoreV1)],
+    ),
+    route(
+        "/workspaces/{workspace}/services/{service}/jobs",
+        Jobs,
+        // What is of one job is a call whose job's id is empty.
+        &[(POST, SubmitJob), (GET, ListJobs), (DELETE, CancelJob)],
+    ),
+    route(
+        "/workspaces/{workspace}/services/{service}/jobs/{job}",
+        Jobs,
+        &[(GET, GetJob), (DELETE, CancelJob)],
+    ),
+    route(
+        "/workspaces/{workspace}/services/{service}/jobs/{job}/start",
+        Jobs,
+        &[(POST, StartJob)],
+    ),
+    route(
+        "/subscriptions/{subscription}/services/{service}/jobs",
+        Jobs,
+        &[(POST, SubmitJob), (GET, ListJobs), (DELETE, CancelJob)],
+    ),
+    route(
+        "/subscriptions/{subscription}/services/{service}/jobs/{job}",
+        Jobs,
+        &[(GET, GetJob), (DELETE, CancelJob)],
+    ),
+    route(
+        "/subscriptions/{subscription}/services/{service}/jobs/{job}/start",
+        Jobs,
+        &[(POST, StartJob)],
     ),
     route(
         "/workspaces/{workspace}/services/{service}/swagger.json",
@@ -469,8 +500,8 @@ impl<'p> Matched<'p> {
     }
 }
 
-/// Finds the row of a path. Slashes doubled at the start, and before the last word, and one at the
-/// end count for nothing.
+/// Finds the row of a path. Slashes doubled at the start, before the last word or where a base URL
+/// that ends in one was joined, and one at the end count for nothing.
 pub(crate) fn find(path: &str) -> Option<Matched<'_>> {
     let path = path.trim_start_matches('/');
     let path = path.strip_suffix('/').unwrap_or(path);
@@ -480,12 +511,19 @@ pub(crate) fn find(path: &str) -> Option<Matched<'_>> {
         *segments.get_mut(count)? = segment;
         count += 1;
     }
-    let found = match_exactly(&segments[..count]);
-    if found.is_some() || count < 3 || !segments[count - 2].is_empty() {
+    let segments = &segments[..count];
+    let found = match_exactly(segments);
+    if found.is_some() {
         return found;
     }
-    segments[count - 2] = segments[count - 1];
-    match_exactly(&segments[..count - 1])
+    let doubled = (1..count).rev().filter(|i| segments[*i].is_empty());
+    doubled.into_iter().find_map(|doubled| {
+        let mut rest = [""; SEGMENTS];
+        let others = segments.iter().enumerate().filter(|(i, _)| *i != doubled);
+        let slots = rest.iter_mut().zip(others);
+        slots.for_each(|(slot, (_, segment))| *slot = segment);
+        match_exactly(&rest[..count - 1])
+    })
 }
 
 fn match_exactly<'p>(segments: &[&'p str]) -> Option<Matched<'p>> {
@@ -576,6 +614,10 @@ mod tests {
         assert_eq!(template("/workspaces/a/services/b//execute"), execute);
         assert_eq!(template("//workspaces/a/services/b/execute"), execute);
         assert_eq!(template("/workspaces/a/services/b/execute/"), execute);
+        let job = find("/workspaces/a/services/b//jobs/c/").unwrap();
+        assert_eq!([0, 1, 2].map(|i| job.hole(i)), ["a", "b", "c"]);
+        let start = find("/subscriptions/a/services/b//jobs/c/start").unwrap();
+        assert_eq!([0, 1, 2].map(|i| start.hole(i)), ["a", "b", "c"]);
     }
 
     #[test]
@@ -586,6 +628,8 @@ mod tests {
         assert_eq!((found.hole(0), found.hole(1)), ("a", ""));
         let found = find("/workspaces//services//execute").unwrap();
         assert_eq!((found.hole(0), found.hole(1)), ("", ""));
+        let found = find("/workspaces/a/services/b/jobs//start").unwrap();
+        assert_eq!((found.hole(1), found.hole(2)), ("b", ""));
     }
 
     #[test]

@@ -65,7 +65,8 @@ impl Call<'_> {
     async fn prepare_sign_in(&self) {
         // What scores has keys of its own, but for the Studio API's test calls.
         let route = self.matched.route;
-        let manages = route.surface != Surface::Score || route.template.starts_with("/api/");
+        let manages = !matches!(route.surface, Surface::Score | Surface::Jobs)
+            || route.template.starts_with("/api/");
         if manages && let Some(credential) = self.management_credential() {
             // Boxed, so that the future of a scoring call stays small.
             Box::pin(self.gateway.manager.prepare_sign_in(credential)).await;
@@ -108,7 +109,7 @@ impl Call<'_> {
     }
 
     /// The address that the call comes from, as far as it can be known.
-    fn origin(&self) -> std::net::IpAddr {
+    pub(crate) fn origin(&self) -> std::net::IpAddr {
         let trusted = &self.gateway.options.trusted_proxies;
         origin::client(&self.head.headers, trusted, self.peer.address)
     }

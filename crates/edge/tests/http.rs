@@ -74,27 +74,40 @@ async fn served_with(options: Options, definition: &str) -> Served {
     let entry = store.ledger.put_service(write, "test").await.unwrap();
     let telemetry = Telemetry::new();
     let source = manage::StoredRevisions::new(store.clone(), PoolLimits::default());
+    let source = Arc::new(source);
     let host_options = HostOptions {
         command: vec!["/nonexistent/container".into()],
         ..HostOptions::default()
     };
-    let host = Host::start(host_options, Arc::new(source), telemetry.clone()).unwrap();
+    let host = Host::start(host_options, source.clone(), telemetry.clone()).unwrap();
     let scorer = scoring::Scorer::new(
         store.clone(),
         host.clone(),
         telemetry.clone(),
         &scoring::Options::default(),
     );
+    let registry = Arc::new(graph::Registry::new());
+    let outbound = outbound::Outbound::new(outbound::Options::default()).unwrap();
+    let jobs = jobs::Queue::new(
+        jobs::Parts {
+            store: store.clone(),
+            storage: storage::Storage::new(storage::Options::default(), outbound, store.clone()),
+            source,
+            registry: registry.clone(),
+        },
+        jobs::Options::in_folder(data.path().join("spool")),
+    );
     let manager = manage::Manager::new(
         store.clone(),
         host,
-        Arc::new(graph::Registry::new()),
+        registry,
         telemetry.clone(),
         manage::Options::default(),
     );
     let edge = Edge::new(
         Interior {
             scorer: Arc::new(scorer),
+            jobs,
             manager,
             store,
             telemetry: telemetry.clone(),

@@ -96,6 +96,11 @@ impl Facts<'_> {
         format!("{}{}", self.base, docs::workspace_path(&self.entry))
     }
 
+    /// Where a blob of the workspace's own store is.
+    fn blob_url(&self, blob: &str) -> String {
+        format!("{}/blobs/{}/{blob}", self.base, self.entry.workspace)
+    }
+
     /// Where the endpoint is managed.
     fn endpoint_url(&self, endpoint: &str) -> String {
         let entry = &self.entry;

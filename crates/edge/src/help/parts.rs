@@ -5,7 +5,7 @@ use tables::Field;
 
 use super::Facts;
 use super::html::Html;
-use super::samples::{Call, Language};
+use super::samples::Language;
 use super::words::fill;
 use crate::score::example;
 
@@ -161,8 +161,13 @@ pub(crate) fn parameters(html: &mut Html, facts: &Facts<'_>) {
     html.raw("</tbody></table></div>\n");
 }
 
-/// The call as a program in each language, one shown at a time; all of them on paper.
-pub(crate) fn programs(html: &mut Html, facts: &Facts<'_>, note: &str, call: &Call) {
+/// A program in each language, one shown at a time; all of them on paper.
+pub(crate) fn programs(
+    html: &mut Html,
+    facts: &Facts<'_>,
+    note: &str,
+    program: impl Fn(Language) -> String,
+) {
     html.raw("<section id=\"samples\">\n")
         .element("h2", facts.words.sample_code)
         .element("p", note)
@@ -192,7 +197,7 @@ pub(crate) fn programs(html: &mut Html, facts: &Facts<'_>, note: &str, call: &Ca
             .raw("\" class=\"code-snippet-")
             .raw(language.word())
             .raw("\">")
-            .text(language.program(call))
+            .text(program(language))
             .raw("</pre></div></section>\n");
     }
     html.raw("</div>\n</section>\n");

@@ -47,7 +47,9 @@ pub(crate) fn page(facts: &Facts<'_>) -> Reply {
         .raw("</p>\n</section>\n");
     ports(&mut html, facts);
     errors::section(&mut html, facts);
-    parts::programs(&mut html, facts, words.sample_code_note, &call);
+    parts::programs(&mut html, facts, words.sample_code_note, |language| {
+        language.program(&call)
+    });
     frame::page(
         facts,
         Topic::Score,
@@ -103,7 +105,8 @@ fn request(html: &mut Html, facts: &Facts<'_>, call: &Call) {
     html.raw("</section>\n");
 }
 
-fn ports(html: &mut Html, facts: &Facts<'_>) {
+/// Inputs, outputs and parameters, a section each.
+pub(crate) fn ports(html: &mut Html, facts: &Facts<'_>) {
     let words = facts.words;
     html.raw("<section id=\"inputs\">\n")
         .element("h2", words.inputs)
@@ -132,7 +135,7 @@ const EXACT: u64 = 1 << 53;
 
 /// Cells that are texts become values of their column's type, where they read as such and no
 /// language would round them.
-fn with_types(facts: &Facts<'_>, mut example: Example) -> Example {
+pub(crate) fn with_types(facts: &Facts<'_>, mut example: Example) -> Example {
     for (input, port) in example.inputs.iter_mut().zip(&facts.package.inputs) {
         for row in &mut input.rows {
             for (cell, field) in row.iter_mut().zip(port.schema.fields()) {

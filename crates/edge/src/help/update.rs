@@ -104,7 +104,9 @@ fn call_sections(html: &mut Html, facts: &Facts<'_>, resource: &str) {
             .raw("\n");
     }
     html.raw("</dl>\n</section>\n");
-    parts::programs(html, facts, words.update_code_note, &call);
+    parts::programs(html, facts, words.update_code_note, |language| {
+        language.program(&call)
+    });
 }
 
 fn body(resource: &str) -> Value {

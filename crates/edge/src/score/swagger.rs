@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 use tables::Field;
 
 use super::example::{Example, parameter_type, shown_default, typed};
+use crate::jobs;
 
 /// Where the document says the service is.
 #[derive(Debug, Clone)]
@@ -33,7 +34,7 @@ pub(crate) fn document(package: &Package, place: &Place<'_>) -> Result<Value, Fa
         &package.description,
         "No description provided for this web service.",
     );
-    Ok(json!({
+    let mut document = json!({
         "swagger": "2.0",
         "info": {
             "version": "2.0",
@@ -90,7 +91,11 @@ pub(crate) fn document(package: &Package, place: &Place<'_>) -> Result<Value, Fa
         "securityDefinitions": {
             "api_key": { "type": "apiKey", "name": "Authorization", "in": "header" },
         },
-    }))
+    });
+    if let Some(paths) = document["paths"].as_object_mut() {
+        jobs::swagger::add_paths(paths);
+    }
+    Ok(document)
 }
 
 fn non_empty<'a>(text: &'a str, otherwise: &'a str) -> &'a str {
@@ -112,7 +117,8 @@ fn definitions(package: &Package) -> Result<Value, Fault> {
     if !package.inputs.is_empty() {
         request.insert("required".into(), json!(["Inputs"]));
     }
-    request.insert("example".into(), Example::of(package)?.as_rows());
+    let example = Example::of(package)?;
+    request.insert("example".into(), example.as_rows());
     definitions.insert("ExecutionRequest".into(), request.into());
     definitions.insert(
         "ExecutionResults".into(),
@@ -121,6 +127,8 @@ fn definitions(package: &Package) -> Result<Value, Fault> {
             "properties": { "Results": ports_object(&package.outputs) },
         }),
     );
+    let parameters = parameters_object(package);
+    jobs::swagger::add_definitions(&mut definitions, package, &example, parameters);
     for port in package.inputs.iter().chain(&package.outputs) {
         let name = definition_name(port);
         let definition = row(port);
@@ -141,27 +149,27 @@ fn definitions(package: &Package) -> Result<Value, Fault> {
     let error = json!({
         "type": "object",
         "properties": {
-            "error": {
-                "type": "object",
-                "properties": {
-                    "code": { "type": "string" },
-                    "message": { "type": "string" },
-                    "details": {
-                        "type": "array",
-                        "items": {
-                            "type": "object",
-                            "properties": {
-                                "code": { "type": "string" },
-                                "target": { "type": "string" },
-                                "message": { "type": "string" },
-                            },
-                        },
+            "code": { "type": "string" },
+            "message": { "type": "string" },
+            "details": {
+                "type": "array",
+                "items": {
+                    "type": "object",
+                    "properties": {
+                        "code": { "type": "string" },
+                        "target": { "type": "string" },
+                        "message": { "type": "string" },
                     },
                 },
             },
         },
     });
-    definitions.insert("ErrorReply".into(), error);
+    definitions.insert("Error".into(), error);
+    let reply = json!({
+        "type": "object",
+        "properties": { "error": { "$ref": "#/definitions/Error" } },
+    });
+    definitions.insert("ErrorReply".into(), reply);
     Ok(definitions.into())
 }
 
@@ -310,6 +318,14 @@ mod tests {
         assert_eq!(paths[0], "/swagger.json");
         assert_eq!(paths[1], "/execute?api-version=2.0&format=swagger");
         assert_eq!(paths.iter().filter(|p| p.contains("/execute?")).count(), 1);
+        assert_eq!(
+            paths[2..],
+            [
+                "/jobs?api-version=2.0",
+                "/jobs/{jobId}?api-version=2.0",
+                "/jobs/{jobId}/start?api-version=2.0"
+            ]
+        );
         assert_eq!(document["info"]["x-endpoint-name"], "default");
     }
 

@@ -4,6 +4,7 @@
 //! Only the key is a placeholder. URL and body are written by the rules of the language's own
 //! literals, so that a quote in a column's name neither breaks a program nor becomes code.
 
+pub(crate) mod batch;
 mod literal;
 
 use serde_json::Value;
