@@ -21,7 +21,7 @@ import pandas as pd
 import skl2onnx.common._container
 from catboost import CatBoostClassifier, CatBoostRegressor
 from lightgbm import LGBMClassifier, LGBMRegressor
-from onnx import TensorProto, TypeProto, ValueInfoProto, helper
+from onnx import TensorProto, TypeProto, ValueInfoProto, helper, numpy_helper
 from onnxmltools.convert import convert_xgboost
 from onnxmltools.convert.common.data_types import FloatTensorType as ToolsFloat
 from onnxmltools.convert.lightgbm.operator_converters.LightGbm import convert_lightgbm
@@ -432,6 +432,111 @@ def cast_map(x, cast_to, **attributes):
     return make
 
 
+class Network:
+    """A network with random weights, node by node."""
+
+    def __init__(self, seed):
+        self.rng = np.random.default_rng(seed)
+        self.nodes, self.weights = [], []
+
+    def weight(self, *shape, scale=0.5):
+        return self.constant((self.rng.normal(size=shape) * scale).astype(np.float32))
+
+    def constant(self, array):
+        self.weights.append(numpy_helper.from_array(np.asarray(array), f"w{len(self.weights)}"))
+        return self.weights[-1].name
+
+    def add(self, op, *inputs, **attributes):
+        name = f"n{len(self.nodes)}"
+        self.nodes.append(helper.make_node(op, list(inputs), [name], **attributes))
+        return name
+
+    def dense(self, x, given, made):
+        return self.add("Add", self.add("MatMul", x, self.weight(given, made)), self.weight(made))
+
+    def norm(self, x, width):
+        ones = self.constant(np.ones(width, np.float32))
+        return self.add("LayerNormalization", x, ones, self.weight(width, scale=0.1), axis=-1)
+
+    def gelu(self, x):
+        root = self.constant(np.float32(math.sqrt(2)))
+        half = self.constant(np.float32(0.5))
+        one = self.constant(np.float32(1))
+        return self.add("Mul", self.add("Mul", x, half), self.add("Add", self.add("Erf", self.add("Div", x, root)), one))
+
+
+def network(seed, inputs, build, rows=100):
+    """`inputs` are (name, shape of a row, numbers or the number of words); `build` adds the nodes and
+    answers the name of the result and its shape of a row."""
+
+    def make(first=None):
+        n = Network(seed)
+        result, shape = build(n)
+        values, feeds, columns = [], {}, []
+        for name, row, kind in inputs:
+            if kind == "numbers":
+                array = np.round(n.rng.normal(size=(rows, *row)), 3).astype(np.float32)
+            elif kind == "mask":
+                array = (np.arange(row[0]) < n.rng.integers(1, row[0] + 1, (rows, 1))).astype(np.int64)
+            else:
+                array = n.rng.integers(0, kind, (rows, *row))
+            code = TensorProto.FLOAT if kind == "numbers" else TensorProto.INT64
+            values.append(helper.make_tensor_value_info(name, code, [first or "N", *row]))
+            flat = array.reshape(rows, -1)
+            columns += [(f"{name}{k}", flat[:, k]) for k in range(flat.shape[1])]
+            feeds[name] = array
+        found = helper.make_tensor_value_info(result, TensorProto.FLOAT, [first or "N", *shape])
+        graph = helper.make_graph(n.nodes, "g", values, [found], n.weights)
+        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)])
+        model.ir_version = 8
+        if first:
+            feeds = [{name: array[i : i + 1] for name, array in feeds.items()} for i in range(rows)]
+        return model.SerializeToString(), columns, feeds, PCA()
+
+    return make
+
+
+def convolutions(n):
+    x = n.add("Relu", n.add("Conv", "image", n.weight(4, 1, 3, 3), n.weight(4), pads=[1, 1, 1, 1]))
+    x = n.add("MaxPool", x, kernel_shape=[2, 2], strides=[2, 2])
+    scale, shift, mean, spread = (n.constant(np.abs(n.rng.normal(size=4)).astype(np.float32) + 0.1) for _ in range(4))
+    x = n.add("BatchNormalization", x, scale, shift, mean, spread)
+    x = n.add("Relu", n.add("Conv", x, n.weight(8, 4, 3, 3), n.weight(8)))
+    x = n.add("Flatten", n.add("GlobalAveragePool", x))
+    return n.add("Softmax", n.add("Gemm", x, n.weight(8, 3), n.weight(3)), axis=-1), [3]
+
+
+def recurrent(n):
+    x = n.add("Transpose", "steps", perm=[1, 0, 2])
+    n.nodes.append(helper.make_node("LSTM", [x, n.weight(1, 16, 2), n.weight(1, 16, 4), n.weight(1, 32)], ["all", "last", "cell"], hidden_size=4))
+    x = n.add("Squeeze", "last", n.constant(np.array([0])))
+    return n.add("Gemm", x, n.weight(4, 1), n.weight(1)), [1]
+
+
+def transformer(n, width=16, heads=2, layers=2, words=50, length=12):
+    """Word and place embeddings, layers of masked attention, the mean of the words that are there."""
+    x = n.add("Gather", n.weight(words, width), "input_ids")
+    x = n.norm(n.add("Add", x, n.weight(length, width)), width)
+    mask = n.add("Cast", "attention_mask", to=TensorProto.FLOAT)
+    away = n.add("Mul", n.add("Sub", n.constant(np.float32(1)), mask), n.constant(np.float32(-1e4)))
+    away = n.add("Unsqueeze", away, n.constant(np.array([1, 2])))
+    split = n.constant(np.array([0, length, heads, width // heads]))
+    joined = n.constant(np.array([0, length, width]))
+    for _ in range(layers):
+        parts = [n.add("Reshape", n.dense(x, width, width), split) for _ in range(3)]
+        q, v = (n.add("Transpose", parts[k], perm=[0, 2, 1, 3]) for k in (0, 2))
+        k = n.add("Transpose", parts[1], perm=[0, 2, 3, 1])
+        scores = n.add("Div", n.add("MatMul", q, k), n.constant(np.float32(math.sqrt(width // heads))))
+        y = n.add("MatMul", n.add("Softmax", n.add("Add", scores, away), axis=-1), v)
+        y = n.add("Reshape", n.add("Transpose", y, perm=[0, 2, 1, 3]), joined)
+        x = n.norm(n.add("Add", x, n.dense(y, width, width)), width)
+        x = n.norm(n.add("Add", x, n.dense(n.gelu(n.dense(x, width, 32)), 32, width)), width)
+    there = n.add("Unsqueeze", mask, n.constant(np.array([2])))
+    one = n.constant(np.array([1]))
+    total = n.add("ReduceSum", n.add("Mul", x, there), one, keepdims=0)
+    return n.add("Div", total, n.add("ReduceSum", there, one, keepdims=0)), [width]
+
+
 def adult(final):
     numbers = make_pipeline(SimpleImputer(strategy="median"), StandardScaler())
     texts = OneHotEncoder(handle_unknown="ignore")
@@ -461,6 +566,7 @@ def small(seed, out):
     w.write("pca", matrix(PCA(2), d.x[:, :4], None))
     numbers = pd.DataFrame(d.gaps[:, :3], columns=["age", "city=Oslo", "hours"])
     w.write("maps", dictionaries(make_pipeline(DictVectorizer(sparse=False), linear_model.LinearRegression()), numbers, d.y))
+    w.write("network", network(seed, [("image", (1, 8, 8), "numbers")], convolutions, rows=8))
     finish(w, out)
 
 
@@ -617,6 +723,12 @@ def main(seed, out):
     w.write("cast_map_dense", cast_map(d.x, "TO_FLOAT"))
     w.write("cast_map_sparse", cast_map(d.gaps, "TO_FLOAT", map_form="SPARSE", max_map=d.gaps.shape[1]))
     w.write("cast_map_whole", cast_map(d.gaps * 10, "TO_INT64", map_form="SPARSE", max_map=d.gaps.shape[1]))
+    image = [("image", (1, 8, 8), "numbers")]
+    tokens = [("input_ids", (12,), 50), ("attention_mask", (12,), "mask")]
+    w.write("network_convolutions", network(r, image, convolutions))
+    w.write("network_one_image", lambda: network(r, image, convolutions, rows=8)(first=1))
+    w.write("network_recurrent", network(r, [("steps", (6, 2), "numbers")], recurrent))
+    w.write("network_transformer", network(r, tokens, transformer))
     w.write("text_counts", documents(make_pipeline(CountVectorizer(token_pattern=words), logistic), d.texts, d.two, no_map))
     w.write("text_default", documents(make_pipeline(CountVectorizer(), logistic), d.texts, d.names))
     w.write("text_tfidf", documents(make_pipeline(TfidfVectorizer(token_pattern=words), logistic), d.texts, d.names))

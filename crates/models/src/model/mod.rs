@@ -18,7 +18,7 @@ use crate::engine::program::{Program, Scratch};
 use crate::engine::tensor::{Classes, Element};
 use crate::format::Format;
 use crate::onnx::compile::{self, Opsets};
-use crate::onnx::read;
+use crate::onnx::{network, read};
 use crate::reject::Reject;
 use crate::{lightgbm, xgboost};
 use signature::Signature;
@@ -78,7 +78,17 @@ impl Model {
         let mut signature = Signature::read(&graph)?;
         let inputs: Vec<String> = signature.inputs.iter().map(|i| i.name.clone()).collect();
         let outputs: Vec<String> = signature.outputs.iter().map(|o| o.name.clone()).collect();
-        let program = compile::graph(graph, opsets, &inputs, &[], &outputs)?;
+        // What our engine lacks, another may have that knows neural networks.
+        let network = network::Fit::of(&graph, &signature);
+        let program = match compile::graph(graph, opsets, &inputs, &[], &outputs) {
+            Err(Reject::Unsupported(what)) => match network {
+                Some(fit) => network::program(bytes, &signature, fit).map_err(|why| {
+                    Reject::Unsupported(format!("{what}; of its engine for networks: {why}"))
+                })?,
+                None => return Err(Reject::Unsupported(what)),
+            },
+            compiled => compiled?,
+        };
         for (i, input) in signature.inputs.iter_mut().enumerate() {
             input.handles_missing = program.handles_missing(i);
         }

@@ -10,7 +10,7 @@ use super::signature::{InputForm, OutputKind};
 use super::{Binding, Model};
 use crate::engine::Stop;
 use crate::engine::program::{Failure, Scratch};
-use crate::engine::tensor::{Classes, Data, Maps, Tensor, Value};
+use crate::engine::tensor::{Classes, Data, Maps, Shape, Tensor, Value};
 
 /// One column of a result.
 #[derive(Debug, Clone, PartialEq)]
@@ -148,8 +148,18 @@ impl Model {
                 let vector = input.form == InputForm::Vector;
                 let place = || format!("input \"{}\"", input.name);
                 let tensor = gathered(positions, input.element, vector, &place)?;
-                if input.form != InputForm::Map {
-                    return Ok(Value::Tensor(tensor));
+                match &input.form {
+                    InputForm::Map => {}
+                    InputForm::Vector | InputForm::Matrix => return Ok(Value::Tensor(tensor)),
+                    InputForm::Deep(inner) => {
+                        let dims: Vec<usize> = std::iter::once(table.rows())
+                            .chain(inner.iter().copied())
+                            .collect();
+                        let deep = Shape::new(&dims).and_then(|shape| tensor.reshaped(shape));
+                        return deep
+                            .map(Value::Tensor)
+                            .map_err(|stop| fault(&place(), stop));
+                    }
                 }
                 let values = absent_as_zero(table, positions, tensor)
                     .map_err(|stop| fault(&place(), stop))?;

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
-use crate::engine::tensor::{Classes, Data, Element};
+use crate::engine::tensor::{Classes, Data, Element, MAX_RANK};
 use crate::onnx::Reject;
 use crate::onnx::proto::{GraphProto, MapTypeProto, NodeProto, TypeProto, ValueInfoProto};
 use crate::onnx::read;
@@ -27,13 +27,22 @@ pub struct ModelInput {
     pub(crate) form: InputForm,
 }
 
+impl ModelInput {
+    /// Whether the columns become a map a row.
+    pub(crate) fn is_map(&self) -> bool {
+        self.form == InputForm::Map
+    }
+}
+
 /// What the columns of an input become.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum InputForm {
     /// A vector `[N]`.
     Vector,
     /// A matrix `[N, k]`.
     Matrix,
+    /// A tensor `[N, …]` of these further dimensions, filled by the columns in row-major order.
+    Deep(Vec<usize>),
     /// A map a row; where its keys are not known they are the columns' numbers, from 0.
     Map,
 }
@@ -179,11 +188,20 @@ fn input(graph: &GraphProto, value: &ValueInfoProto) -> Result<ModelInput, Rejec
     };
     let element = element_of(tensor.elem_type)?;
     let dims = tensor.shape.as_ref().map(|s| &s.dim[..]);
-    let (width, vector) = match dims {
-        None => (None, false),
+    let (width, form) = match dims {
+        None => (None, InputForm::Matrix),
         // A single number here is the exporter's mistake for the number of rows.
-        Some([_]) => (Some(1), true),
-        Some([_, columns]) => (dimension(columns), false),
+        Some([_]) => (Some(1), InputForm::Vector),
+        Some([_, columns]) => (dimension(columns), InputForm::Matrix),
+        Some([_, inner @ ..]) if inner.len() < MAX_RANK => {
+            let inner: Option<Vec<usize>> = inner.iter().map(dimension).collect();
+            let inner = inner.ok_or_else(|| unsupported("a tensor of open dimensions"))?;
+            let width = inner.iter().try_fold(1usize, |n, &d| n.checked_mul(d));
+            match width {
+                Some(width) if width <= MOST_COLUMNS => (Some(width), InputForm::Deep(inner)),
+                _ => return Err(unsupported("a tensor of so many columns")),
+            }
+        }
         Some(other) => {
             return Err(unsupported(&format!("a tensor of rank {}", other.len())));
         }
@@ -194,20 +212,18 @@ fn input(graph: &GraphProto, value: &ValueInfoProto) -> Result<ModelInput, Rejec
         width,
         handles_missing: false,
         keys: None,
-        form: match vector {
-            true => InputForm::Vector,
-            false => InputForm::Matrix,
-        },
+        form,
     })
 }
 
-/// The most keys that a `CastMap` may ask for: a column of the service each.
-const MOST_KEYS: i64 = 1 << 16;
+/// The most columns that an input may be told by its file to have.
+const MOST_COLUMNS: usize = 1 << 16;
 
 /// The keys of an input that is a map. A map's type does not tell them; the operators that take it
 /// do, and all of them must tell the same. `None` where any numbers will do: a dense `CastMap`
 /// takes what is there.
 fn map_keys(graph: &GraphProto, name: &str, map: &MapTypeProto) -> Result<Option<Classes>, Reject> {
+    const MOST_KEYS: i64 = MOST_COLUMNS as i64;
     let unsupported =
         |what: &str| Reject::unsupported(format!("a map {what} as the ONNX model input {name}"));
     let mut found: Option<Option<Classes>> = None;

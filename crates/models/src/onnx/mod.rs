@@ -7,6 +7,7 @@
 
 pub(crate) mod attrs;
 pub(crate) mod compile;
+pub(crate) mod network;
 pub(crate) mod proto;
 pub(crate) mod read;
 #[cfg(test)]
