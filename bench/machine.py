@@ -5,6 +5,7 @@ This file uses the standard library only.
 
 import os
 import platform
+import shutil
 import signal
 import subprocess
 import sys
@@ -24,6 +25,33 @@ def say(text):
 def cargo(arguments, target):
     command = ["cargo", "build", "--release", "--locked", "--quiet", *arguments]
     subprocess.run(command, check=True, env={**os.environ, "CARGO_TARGET_DIR": str(target)})
+
+
+def environment():
+    """Python with the pinned packages; made anew when the pins change."""
+    folder = WORK / "venv"
+    python = folder / "bin" / "python"
+    pins = (BENCH / "requirements.txt").read_text()
+    stamp = folder / "pins.txt"
+    if not stamp.exists() or stamp.read_text() != pins:
+        say("installing the peers (FastAPI, uvicorn, ONNX Runtime, scikit-learn, pandas, polars, XGBoost)")
+        shutil.rmtree(folder, ignore_errors=True)
+        subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
+        pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        subprocess.run([*pip, "-r", str(BENCH / "requirements.txt")], check=True)
+        stamp.write_text(pins)
+    return python
+
+
+def made(python, script, folder, *arguments):
+    """What a script of ours makes in a folder; made anew when the script or the pins change."""
+    stamp = folder / "made_by.txt"
+    wanted = script.read_text() + (BENCH / "requirements.txt").read_text() + repr(arguments)
+    if not stamp.exists() or stamp.read_text() != wanted:
+        say(f"making {folder.name} by {script.name}")
+        subprocess.run([str(part) for part in (python, script, folder, *arguments)], check=True)
+        stamp.write_text(wanted)
+    return folder
 
 
 def processor():
