@@ -5,10 +5,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
 use containers::Host;
+use diagnostics::Diagnostics;
 use edge::{Configuration, Edge, Reloaded, Setting};
 use faults::{Class, Fault, bad_argument, internal_error};
 use scoring::Scorer;
 use serde_json::{Map, Value};
+use storage::Storage;
 use store::{Blobs, Store, SystemBlob};
 use telemetry::{Surface, Telemetry};
 
@@ -28,6 +30,10 @@ pub(crate) struct Parts {
     pub(crate) manager: manage::Manager,
     /// What was fetched.
     pub(crate) cache: Option<Arc<outbound::Cache>>,
+    /// Blobs of others, and the workspaces' own.
+    pub(crate) storage: Storage,
+    /// What is written of calls.
+    pub(crate) diagnostics: Diagnostics,
     pub(crate) modules: Arc<manage::ModuleIds>,
     /// The log.
     pub(crate) telemetry: Telemetry,
@@ -232,7 +238,7 @@ impl Live {
         let outbound = options::outbound(settings)?;
         let rules = options::manage_options(
             settings,
-            outbound,
+            outbound.clone(),
             parts.cache.clone(),
             parts.modules.clone(),
         )?;
@@ -241,6 +247,10 @@ impl Live {
             .scorer
             .set_options(&options::scoring_options(settings));
         parts.manager.set_options(rules);
+        parts.storage.set(options::storage(), outbound);
+        parts
+            .diagnostics
+            .set_options(options::diagnostics(settings));
         parts.store.set_retention(options::retention(settings));
         parts.store.blobs.set_limit(settings.limit_disk.0);
         telemetry::set_level(options::level(settings));

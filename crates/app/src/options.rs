@@ -90,6 +90,19 @@ pub(crate) fn outbound(settings: &Settings) -> Result<outbound::Outbound, Fault>
     })
 }
 
+/// What of storage may be named by this installation's own rights.
+pub(crate) fn storage() -> storage::Options {
+    storage::Options::default()
+}
+
+/// How much of diagnostics is held and written at once.
+pub(crate) fn diagnostics(settings: &Settings) -> diagnostics::Options {
+    diagnostics::Options {
+        queue: settings.diagnostics_queue,
+        writers: settings.diagnostics_writers,
+    }
+}
+
 /// Where what was fetched is kept.
 pub(crate) fn cache(settings: &Settings) -> Result<outbound::Cache, Fault> {
     let usual = settings.data.join("cache");

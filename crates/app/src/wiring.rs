@@ -5,9 +5,11 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use containers::Host;
+use diagnostics::{Boxed, Diagnostics, Stored, Wanted};
 use edge::{Edge, Ended, Interior};
 use faults::{Class, Fault};
 use scoring::Scorer;
+use storage::Storage;
 use store::Store;
 use telemetry::{Format, LogOptions, Surface, Telemetry, Writer};
 use tokio::net::TcpListener;
@@ -36,6 +38,7 @@ pub(crate) struct Server {
     edge: Edge,
     live: Arc<Live>,
     host: Host,
+    diagnostics: Diagnostics,
     listener: TcpListener,
     manager: manage::Manager,
     telemetry: Telemetry,
@@ -147,6 +150,7 @@ impl Server {
         store.blobs.set_limit(settings.limit_disk.0);
         let pool = options::pool_limits(settings);
         let outbound = options::outbound(settings).map_err(|fault| refused(&telemetry, fault))?;
+        let storage = Storage::new(options::storage(), outbound.clone(), store.clone());
         let cache = options::cache(settings).map_err(|fault| refused(&telemetry, fault))?;
         let cache = Some(Arc::new(cache));
         let registry = Arc::new(modules::registry());
@@ -170,12 +174,10 @@ impl Server {
             telemetry.clone(),
             &options::scoring_options(settings),
         ));
-        let storage =
-            storage::Storage::new(storage::Options::default(), outbound.clone(), store.clone());
         let jobs = jobs::Queue::new(
             jobs::Parts {
                 store: store.clone(),
-                storage,
+                storage: storage.clone(),
                 source: source.clone(),
                 registry: registry.clone(),
             },
@@ -193,6 +195,24 @@ impl Server {
             telemetry.clone(),
             rules,
         );
+        let diagnostics = {
+            let asked = manager.clone();
+            let wanted = move |entry: Arc<store::Entry>| {
+                let manager = asked.clone();
+                let wanted: Boxed<_> = Box::pin(async move {
+                    let place = manager.diagnostics_place(&entry).await?;
+                    Ok(Wanted {
+                        connection: place.connection,
+                        prefixes: place.prefixes,
+                    })
+                });
+                wanted
+            };
+            let places = Stored::new(storage.clone(), Box::new(wanted));
+            let options = options::diagnostics(settings);
+            Diagnostics::start(options, store.clone(), telemetry.clone(), Box::new(places))
+        };
+        diagnostics.listen(&host);
         let tls = options::tls(settings)?;
         let scheme = if tls.is_some() { "https" } else { "http" };
         let listener = bind(&settings.listen).await?;
@@ -212,6 +232,7 @@ impl Server {
                 manager: manager.clone(),
                 store: store.clone(),
                 telemetry: telemetry.clone(),
+                diagnostics: diagnostics.clone(),
             },
             options::edge_options(settings, tls, options::connections(settings, descriptors)),
         );
@@ -233,6 +254,8 @@ impl Server {
                 telemetry: telemetry.clone(),
                 edge: edge.clone(),
                 cache,
+                storage,
+                diagnostics: diagnostics.clone(),
                 modules: own_modules,
             },
         ));
@@ -242,6 +265,7 @@ impl Server {
             edge,
             live,
             host,
+            diagnostics,
             listener,
             manager,
             telemetry,
@@ -307,6 +331,12 @@ impl Server {
         if let Err(fault) = self.manager.write_usage().await {
             tracing::warn!(cause = fault.cause(), "the last usage is lost");
         }
+        // At a second signal nobody waits for storage either.
+        let flush = match ended {
+            Some(_) => self.live.settings().settings.diagnostics_flush.0,
+            None => Duration::ZERO,
+        };
+        self.diagnostics.flush(flush).await;
         drop(self.files);
         self.telemetry.flush(LOG_FLUSH);
         match ended {

@@ -9,6 +9,7 @@ mod destination;
 mod job;
 mod names;
 mod record;
+mod stored;
 mod text;
 mod writer;
 
@@ -27,6 +28,7 @@ pub use destination::{Boxed, Destination, Destinations, NotWritten};
 pub use job::JobRecord;
 pub use names::{BLOB_CONTAINER, Kind, blob_name, default_prefix};
 pub use record::CallRecord;
+pub use stored::{Stored, Wanted, WantedBy};
 
 use record::{Item, What};
 

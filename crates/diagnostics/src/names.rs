@@ -18,6 +18,9 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// All kinds, in the order of their numbers.
+    pub const ALL: [Kind; 3] = [Kind::Call, Kind::Start, Kind::Job];
+
     /// The part of the name that tells kinds apart.
     pub fn folder(self) -> &'static str {
         match self {

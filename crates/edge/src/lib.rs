@@ -111,6 +111,8 @@ pub struct Interior {
     pub store: Arc<store::Store>,
     /// Logs and metrics.
     pub telemetry: telemetry::Telemetry,
+    /// What is written of calls.
+    pub diagnostics: diagnostics::Diagnostics,
 }
 
 /// The edge: everything that answers requests. Clones share everything.
@@ -127,6 +129,7 @@ pub(crate) struct Gateway {
     pub(crate) manager: manage::Manager,
     pub(crate) store: Arc<store::Store>,
     pub(crate) telemetry: telemetry::Telemetry,
+    pub(crate) diagnostics: diagnostics::Diagnostics,
     pub(crate) ready: Arc<AtomicBool>,
     pub(crate) slowing: Arc<slowing::Slowing>,
     configuration: Arc<OnceLock<Weak<dyn Configuration>>>,
@@ -141,6 +144,7 @@ impl Edge {
             manager,
             store,
             telemetry,
+            diagnostics,
         } = interior;
         Edge(Arc::new(ArcSwap::from_pointee(Gateway {
             options,
@@ -149,6 +153,7 @@ impl Edge {
             manager,
             store,
             telemetry,
+            diagnostics,
             ready: Arc::new(AtomicBool::new(false)),
             slowing: Arc::default(),
             configuration: Arc::default(),

@@ -8,11 +8,14 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use containers::Watch;
+use diagnostics::Diagnostics;
 use faults::{Class, Fault, internal_error, request_timeout, unauthorized};
 use futures_util::FutureExt as _;
 use http::header::{CONNECTION, CONTENT_LENGTH, HeaderValue};
 use http::{Method, Request, Response, Version, request};
 use hyper::body::Incoming;
+use scoring::Endpoint;
 use telemetry::{AccessLine, CallContext, EndpointMetrics, Outcome, Surface};
 
 use crate::body::{self, RequestBody};
@@ -169,6 +172,8 @@ pub(crate) struct Seen {
     request_id: RequestId,
     started: Instant,
     endpoint: Option<Arc<EndpointMetrics>>,
+    /// What is recorded of the call, where its endpoint asks for that.
+    record: Option<Box<diagnostics::CallRecord>>,
     bytes_in: u64,
     /// Who calls, once somebody has asked.
     signed_in: OnceLock<Result<manage::Principal, Fault>>,
@@ -177,8 +182,22 @@ pub(crate) struct Seen {
 
 impl Seen {
     /// The call is one to this endpoint.
-    pub(crate) fn endpoint(&mut self, metrics: &Arc<EndpointMetrics>) {
-        self.endpoint = Some(metrics.clone());
+    pub(crate) fn endpoint(&mut self, endpoint: &Endpoint, diagnostics: &Diagnostics) {
+        self.endpoint = Some(endpoint.metrics().clone());
+        let id = self.request_id.as_str();
+        self.record = diagnostics.call(endpoint.entry(), id, self.started);
+    }
+
+    /// The body of a scoring call has come, whole.
+    pub(crate) fn received(&mut self) {
+        if let Some(record) = &mut self.record {
+            record.received();
+        }
+    }
+
+    /// What is to be told who runs the call.
+    pub(crate) fn watch(&self) -> Option<&Watch> {
+        self.record.as_deref().map(diagnostics::CallRecord::watch)
     }
 
     fn end(&mut self, status: u16, outcome: Outcome, fault: Option<&Fault>, bytes_out: u64) {
@@ -213,6 +232,9 @@ impl Seen {
         if let Some(metrics) = &self.endpoint {
             metrics.record(outcome, duration, self.bytes_in, bytes_out);
         }
+        if let Some(record) = self.record.take() {
+            record.end(status, fault, self.bytes_in, bytes_out);
+        }
     }
 }
 
@@ -245,6 +267,7 @@ pub(crate) async fn handle(
         request_id,
         started,
         endpoint: None,
+        record: None,
         bytes_in: 0,
         signed_in: OnceLock::new(),
         done: false,

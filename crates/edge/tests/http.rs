@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use containers::{Host, HostOptions, PoolLimits};
+use diagnostics::{Boxed, Destination, Destinations, Diagnostics, Kind, NotWritten};
 use edge::{Edge, Interior, Options};
 use store::{Id, ResourceName, ServiceWrite, Store};
 use telemetry::Telemetry;
@@ -19,6 +20,8 @@ const SUBSCRIPTION: &str = "00000000-0000-0000-0000-000000000000";
 struct Served {
     address: std::net::SocketAddr,
     telemetry: Telemetry,
+    diagnostics: Diagnostics,
+    records: Records,
     edge: Edge,
     workspace: Id,
     service: Id,
@@ -27,6 +30,34 @@ struct Served {
     stop: Option<oneshot::Sender<()>>,
     ended: Option<tokio::task::JoinHandle<edge::Ended>>,
     _data: tempfile::TempDir,
+}
+
+/// Names and texts of diagnostics, kept in memory.
+type Records = Arc<std::sync::Mutex<Vec<(String, bytes::Bytes)>>>;
+
+#[derive(Clone)]
+struct Kept(Records);
+
+impl Destinations for Kept {
+    fn of(&self, _: Arc<store::Entry>) -> Boxed<Result<Arc<dyn Destination>, faults::Fault>> {
+        let place: Arc<dyn Destination> = Arc::new(self.clone());
+        Box::pin(async { Ok(place) })
+    }
+}
+
+impl Destination for Kept {
+    fn storage(&self) -> &str {
+        "memory"
+    }
+
+    fn prefix(&self, kind: Kind) -> &str {
+        kind.folder()
+    }
+
+    fn put(&self, name: String, content: bytes::Bytes) -> Boxed<Result<(), NotWritten>> {
+        self.0.lock().unwrap().push((name, content));
+        Box::pin(async { Ok(()) })
+    }
 }
 
 const DEFINITION: &str = r#"{
@@ -104,6 +135,14 @@ async fn served_with(options: Options, definition: &str) -> Served {
         telemetry.clone(),
         manage::Options::default(),
     );
+    let records = Records::default();
+    let diagnostics = Diagnostics::start(
+        diagnostics::Options::default(),
+        store.clone(),
+        telemetry.clone(),
+        Box::new(Kept(records.clone())),
+    );
+    let seen = diagnostics.clone();
     let edge = Edge::new(
         Interior {
             scorer: Arc::new(scorer),
@@ -111,6 +150,7 @@ async fn served_with(options: Options, definition: &str) -> Served {
             manager,
             store,
             telemetry: telemetry.clone(),
+            diagnostics,
         },
         options,
     );
@@ -130,6 +170,8 @@ async fn served_with(options: Options, definition: &str) -> Served {
     Served {
         address,
         telemetry,
+        diagnostics: seen,
+        records,
         edge,
         workspace,
         service: entry.service,
@@ -600,6 +642,52 @@ async fn a_client_that_goes_away_is_counted() {
             "faults_total{class=\"RequestTimeout\",code=\"RequestCanceled\",surface=\"score\"} 1",
         )
         .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_call_of_an_endpoint_that_asks_for_it_is_recorded_and_no_other() {
+    let asks = DEFINITION.replacen('{', r#"{"diagnostics": {"level": "All"},"#, 1);
+    let served = served_with(Options::default(), &asks).await;
+    let path = served.execute();
+    let reply = served.post(&path, "another key", "{}").await;
+    assert_eq!(reply.status, 401);
+    let wrong = format!("{path}&format=xml");
+    let reply = served.post(&wrong, KEY, r#"{"secret": "P4yl0ad"}"#).await;
+    assert_eq!(reply.status, 400);
+    let refused = reply.header("x-ms-request-id").unwrap().to_owned();
+    // Its client goes away while the body is still to come.
+    let mut stream = served.connect().await;
+    let request = post(&path, KEY, "P4yl0ad").replace("content-length: 7", "content-length: 700");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    drop(stream);
+    served
+        .eventually("faults_total{class=\"RequestTimeout\",code=\"RequestCanceled\"")
+        .await;
+    served.diagnostics.flush(Duration::from_secs(60)).await;
+
+    let mut records = served.records.lock().unwrap().clone();
+    records.sort();
+    let names: Vec<_> = records.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names.len(), 2, "{names:?}");
+    let texts = records
+        .iter()
+        .map(|(_, text)| std::str::from_utf8(text).unwrap());
+    let texts: Vec<_> = texts.collect();
+    for text in &texts {
+        assert!(!text.contains("P4yl0ad") && !text.contains(KEY), "{text}");
+    }
+    let read = |i: usize| serde_json::from_str::<serde_json::Value>(texts[i]).unwrap();
+    let first = read(0);
+    assert_eq!(first["requestId"], refused);
+    assert!(names[0].starts_with("score/requests/") && names[0].contains(&refused));
+    assert_eq!(first["status"], 400);
+    assert_eq!(
+        first["error"]["details"][0]["code"],
+        "InvalidQueryParameter"
+    );
+    let second = read(1);
+    assert_eq!(second["status"], 408);
+    assert_eq!(second["error"]["details"][0]["code"], "RequestCanceled");
 }
 
 #[tokio::test(flavor = "multi_thread")]

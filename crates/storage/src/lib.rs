@@ -23,6 +23,7 @@ mod text;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 use outbound::Outbound;
 use store::Store;
@@ -40,7 +41,7 @@ use location::Place;
 
 /// Every kind of storage that this installation can reach. Clones share everything.
 #[derive(Debug, Clone)]
-pub struct Storage(Arc<Inner>);
+pub struct Storage(Arc<ArcSwap<Inner>>);
 
 #[derive(Debug)]
 struct Inner {
@@ -74,12 +75,24 @@ impl std::fmt::Debug for Joined {
 impl Storage {
     /// Puts the kinds of storage together.
     pub fn new(options: Options, outbound: Outbound, store: Arc<Store>) -> Storage {
-        Storage(Arc::new(Inner {
+        Storage(Arc::new(ArcSwap::from_pointee(Inner {
             clouds: remote::Clouds::new(outbound.clone()),
             options,
             outbound,
             store,
-        }))
+        })))
+    }
+
+    /// Lets other options and another client hold for every clone from now on. What was opened
+    /// before goes on with the former.
+    pub fn set(&self, options: Options, outbound: Outbound) {
+        let store = self.0.load().store.clone();
+        self.0.store(Arc::new(Inner {
+            clouds: remote::Clouds::new(outbound.clone()),
+            options,
+            outbound,
+            store,
+        }));
     }
 
     /// Opens a blob for reading.
@@ -160,7 +173,7 @@ impl Storage {
 
     /// What does the work at a location.
     fn adapter(&self, at: &Location) -> Result<Box<dyn Adapter>, Failure> {
-        let inner = &*self.0;
+        let inner = self.0.load();
         match &at.place {
             Place::Own {
                 workspace,

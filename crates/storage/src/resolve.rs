@@ -178,7 +178,7 @@ impl Given<'_> {
     /// The workspace's own blob that a signed URL of this installation leads to; `None` for another
     /// URL. It is not fetched: the blob is here.
     fn own(&self, base: &str, name: &str, signature: &str) -> Result<Option<Place>, Fault> {
-        let store = &self.storage.0.store;
+        let store = &self.storage.0.load().store;
         let Some(at) = own::of_signed_url(store, base, name, signature) else {
             return Ok(None);
         };
@@ -204,6 +204,7 @@ impl Given<'_> {
             || !self
                 .storage
                 .0
+                .load()
                 .options
                 .may_name(&format!("{scheme}://{rest}"))
         {
@@ -264,7 +265,8 @@ impl Given<'_> {
 
     /// The account that this installation has credentials for.
     fn account(&self, name: &str) -> Result<Connection, Fault> {
-        let options = &self.storage.0.options;
+        let inner = self.storage.0.load();
+        let options = &inner.options;
         let of = |name: &str| options.credential(name);
         let connection = match of("AZURE_STORAGE_CONNECTION_STRING") {
             Some(text) => Connection::parse(text),
@@ -309,7 +311,12 @@ impl Given<'_> {
     }
 
     fn allowed(&self, url: &str) -> Result<(), Fault> {
-        let checked = self.storage.0.outbound.check(&outbound::Source::new(url));
+        let checked = self
+            .storage
+            .0
+            .load()
+            .outbound
+            .check(&outbound::Source::new(url));
         checked.map_err(|failure| self.invalid(&failure.text))
     }
 

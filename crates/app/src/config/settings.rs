@@ -257,6 +257,13 @@ settings! {
     /// `installation`, `subscription:S`, `group:S/G`, `workspace:ID`, `service:ID`.
     "oidc.grants" reload => oidc_grants: Vec<manage::Grant> = Vec::new();
 
+    /// Records of diagnostics that are held at once; what finds no room is dropped and counted.
+    "diagnostics.queue" cluster => diagnostics_queue: usize = 4096;
+    /// Blobs of diagnostics that are written at once.
+    "diagnostics.writers" cluster => diagnostics_writers: usize = 8;
+    /// How long diagnostics that are held may still be written at the end.
+    "diagnostics.flush" reload => diagnostics_flush: Span = secs(5);
+
     /// What may be fetched from: hosts (`files.example.com`), hosts below a domain
     /// (`*.blob.core.windows.net`), addresses (`10.1.0.0/16`); with `http://` before it plain HTTP
     /// too. A host that is listed by name is reached at public addresses only.

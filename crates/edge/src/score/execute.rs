@@ -19,7 +19,7 @@ pub(crate) async fn execute(call: &mut Call<'_>, family: Family) -> Result<Reply
     let address = Address::parse(family, &call.word(0), &call.word(1))?;
     extract::api_version(call.query("api-version").as_deref(), VERSIONS, true)?;
     let endpoint = call.gateway.scorer.find(&address, call.credential())?;
-    call.seen.endpoint(endpoint.metrics());
+    call.seen.endpoint(&endpoint, &call.gateway.diagnostics);
     let form = form(call)?;
     let reply = run(call, &endpoint, Operation::Score { form }).await?;
     Ok(Reply::json_text(reply))
@@ -48,9 +48,11 @@ pub(crate) async fn run(
             request_timeout::score_request_timeout,
         )
         .await?;
+    call.seen.received();
     let permit = scorer.admit(endpoint)?;
+    let watch = call.seen.watch();
     let reply = scorer
-        .score(endpoint, operation, body, deadline, None)
+        .score(endpoint, operation, body, deadline, watch)
         .await?;
     drop(permit);
     // The request is gone; the reply stays until the client has taken it.

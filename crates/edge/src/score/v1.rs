@@ -17,7 +17,7 @@ pub(crate) async fn score(call: &mut Call<'_>) -> Result<Reply, Fault> {
     let address = Address::parse(Family::Workspace, &call.word(0), &call.word(1))?;
     extract::api_version(call.query("api-version").as_deref(), VERSIONS, false)?;
     let endpoint = call.gateway.scorer.find(&address, call.credential())?;
-    call.seen.endpoint(endpoint.metrics());
+    call.seen.endpoint(&endpoint, &call.gateway.diagnostics);
     let reply = run(call, &endpoint, Operation::ScoreV1).await?;
     Ok(Reply::json_text(reply))
 }

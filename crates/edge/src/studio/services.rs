@@ -99,7 +99,7 @@ pub(crate) async fn test(call: &mut Call<'_>) -> Result<Reply, Fault> {
     let manager = &call.gateway.manager;
     let entry = manager.test_target(principal.as_ref(), &path, id).await?;
     let endpoint = call.gateway.scorer.endpoint(entry);
-    call.seen.endpoint(endpoint.metrics());
+    call.seen.endpoint(&endpoint, &call.gateway.diagnostics);
     let reply = run(call, &endpoint, Operation::ScoreV1).await?;
     Ok(Reply::json_text(reply))
 }
