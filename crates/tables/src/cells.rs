@@ -98,10 +98,7 @@ impl Builder {
         };
         let number = plain_number(bytes, at)?;
         stands_alone(bytes, number.end, stop)?;
-        values.push(match number.to_f64() {
-            Some(value) => value,
-            None => fast_float2::parse(&bytes[at..number.end]).ok()?,
-        });
+        values.push(number.to_f64());
         if let Some(validity) = &mut self.validity {
             validity.push(true);
         }
@@ -180,10 +177,7 @@ impl Builder {
         let from = at + usize::from(quoted);
         let number = plain_number(bytes, from)?;
         let end = closed(bytes, from, number.end, quoted, limit)?;
-        values.push(match number.to_f64() {
-            Some(value) => value,
-            None => fast_float2::parse(&bytes[from..number.end]).ok()?,
-        });
+        values.push(number.to_f64());
         if let Some(validity) = &mut self.validity {
             validity.push(true);
         }

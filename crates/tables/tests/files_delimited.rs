@@ -321,23 +321,40 @@ fn numbers_that_nobody_touched_come_out_as_they_came_in() {
 
 #[test]
 fn types_of_files_are_told_by_name() {
-    for (name, format) in [
-        ("a.csv", Format::Csv { header: true }),
-        ("a.NH.CSV", Format::Csv { header: false }),
-        ("a/b.tsv", Format::Tsv { header: true }),
-        ("a.csv.nh.tsv", Format::Tsv { header: false }),
+    use Compression::{Gzip, None, Zstd};
+    for (name, format, compression) in [
+        ("a.csv", Format::Csv { header: true }, None),
+        ("a.NH.CSV", Format::Csv { header: false }, None),
+        ("a/b.tsv.GZ", Format::Tsv { header: true }, Gzip),
+        ("a.csv.nh.tsv.zst", Format::Tsv { header: false }, Zstd),
+        ("a.arff", Format::Arff, None),
+        ("a.Arff.gz", Format::Arff, Gzip),
     ] {
         let file = FileType::of_name(name).unwrap();
         assert_eq!(
             (file.format, file.compression),
-            (format, Compression::None),
+            (format, compression),
             "{name}"
         );
         assert_eq!(FileType::of_name(file.extension()), Some(file));
         assert!(!file.content_type().is_empty());
+        assert_eq!(
+            file.can_be_cut(),
+            compression == None && format != Format::Arff
+        );
     }
-    for name in ["", "csv", "a.txt", "a.csv.", "a.csv/b", "é.csv2", ".é"] {
-        assert_eq!(FileType::of_name(name), None, "{name}");
+    for name in [
+        "",
+        "csv",
+        "a.txt",
+        "a.gz",
+        "a.csv.",
+        "a.csv/b",
+        "a.csv.gz.zst",
+        "é.csv2",
+        ".é",
+    ] {
+        assert_eq!(FileType::of_name(name), Option::None, "{name}");
     }
 }
 

@@ -13,13 +13,15 @@ pub enum Format {
         /// Whether the first record names the columns; else they are the schema's, in its order.
         header: bool,
     },
+    /// Weka's attribute-relation files, whose head names and types the columns.
+    Arff,
 }
 
 impl Format {
     /// The byte between two cells.
     pub(crate) fn delimiter(self) -> u8 {
         match self {
-            Format::Csv { .. } => b',',
+            Format::Csv { .. } | Format::Arff => b',',
             Format::Tsv { .. } => b'\t',
         }
     }
@@ -28,6 +30,7 @@ impl Format {
     pub(crate) fn has_header(self) -> bool {
         match self {
             Format::Csv { header } | Format::Tsv { header } => header,
+            Format::Arff => true,
         }
     }
 
@@ -36,6 +39,7 @@ impl Format {
     pub fn can_be_cut(self) -> bool {
         match self {
             Format::Csv { .. } | Format::Tsv { .. } => true,
+            Format::Arff => false,
         }
     }
 }
@@ -45,6 +49,10 @@ impl Format {
 pub enum Compression {
     /// Not at all.
     None,
+    /// gzip, one member after another.
+    Gzip,
+    /// Zstandard, one frame after another.
+    Zstd,
 }
 
 /// What a file is, by the ending of its name.
@@ -56,39 +64,64 @@ pub struct FileType {
     pub compression: Compression,
 }
 
-/// By ending, the longer of two that fit first.
-const ENDINGS: [(&str, Format); 4] = [
-    (".nh.csv", Format::Csv { header: false }),
-    (".nh.tsv", Format::Tsv { header: false }),
-    (".csv", Format::Csv { header: true }),
-    (".tsv", Format::Tsv { header: true }),
-];
+macro_rules! endings {
+    ($($ending:literal => $format:expr),+ $(,)?) => {
+        /// By ending, plain and packed in either way; the longer of two that fit first.
+        const ENDINGS: &[(Format, [&str; 3])] = &[
+            $(($format, [$ending, concat!($ending, ".gz"), concat!($ending, ".zst")])),+
+        ];
+    };
+}
+
+endings! {
+    ".nh.csv" => Format::Csv { header: false },
+    ".nh.tsv" => Format::Tsv { header: false },
+    ".csv" => Format::Csv { header: true },
+    ".tsv" => Format::Tsv { header: true },
+    ".arff" => Format::Arff,
+}
+
+/// In the order of the endings above.
+const COMPRESSIONS: [Compression; 3] = [Compression::None, Compression::Gzip, Compression::Zstd];
 
 impl FileType {
     /// The type of the file of that name or path, by its ending in any case.
     pub fn of_name(name: &str) -> Option<FileType> {
-        let (format, _) = ENDINGS
-            .iter()
-            .map(|(ending, format)| (*format, *ending))
-            .find(|(_, ending)| ends_with(name, ending))?;
-        Some(FileType {
-            format,
-            compression: Compression::None,
+        ENDINGS.iter().find_map(|(format, endings)| {
+            let mut endings = endings.iter().zip(COMPRESSIONS);
+            let (_, compression) = endings.find(|(ending, _)| ends_with(name, ending))?;
+            Some(FileType {
+                format: *format,
+                compression,
+            })
         })
     }
 
     /// The ending of such files' names, with its dot.
     pub fn extension(&self) -> &'static str {
-        let found = ENDINGS.iter().find(|(_, format)| *format == self.format);
+        let found = ENDINGS.iter().find(|(format, _)| *format == self.format);
+        let found = found.and_then(|(_, endings)| {
+            let mut endings = endings.iter().zip(COMPRESSIONS);
+            endings.find(|(_, compression)| *compression == self.compression)
+        });
         found.map_or("", |(ending, _)| ending)
     }
 
     /// The media type.
     pub fn content_type(&self) -> &'static str {
-        match self.format {
-            Format::Csv { .. } => "text/csv; charset=utf-8",
-            Format::Tsv { .. } => "text/tab-separated-values; charset=utf-8",
+        match (self.compression, self.format) {
+            (Compression::Gzip, _) => "application/gzip",
+            (Compression::Zstd, _) => "application/zstd",
+            (Compression::None, Format::Csv { .. }) => "text/csv; charset=utf-8",
+            (Compression::None, Format::Tsv { .. }) => "text/tab-separated-values; charset=utf-8",
+            (Compression::None, Format::Arff) => "text/x-arff; charset=utf-8",
         }
+    }
+
+    /// Whether parts of a file can be read each by itself: the format allows it and nothing has to
+    /// be unpacked before.
+    pub fn can_be_cut(&self) -> bool {
+        self.compression == Compression::None && self.format.can_be_cut()
     }
 }
 

@@ -6,6 +6,7 @@ use csv_core::{ReadFieldResult, Reader, ReaderBuilder};
 use faults::{Fault, bad_user_argument};
 
 use super::Format;
+use super::arff::parse_head;
 use crate::cells::shortened;
 use crate::schema::Schema;
 
@@ -14,9 +15,10 @@ use crate::schema::Schema;
 pub struct Head {
     /// The names of the columns, in the file's order.
     pub names: Vec<String>,
-    /// How many bytes stand before the first record.
+    /// How many bytes stand before what [`crate::files::RecordReader`] reads first: the first
+    /// record, or the head itself of an ARFF file.
     pub end: u64,
-    /// The number of the line at which the first record starts, counted from 1.
+    /// The number of the line at which that starts, counted from 1.
     pub line: u64,
 }
 
@@ -33,14 +35,22 @@ const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 ///
 /// # Errors
 ///
-/// `InputParseError` where a header is expected and the file is empty, the header is not UTF-8, or
-/// it is longer than the limit.
+/// `InputParseError` where a header is expected and the file is empty, the header is not UTF-8, it
+/// is longer than the limit, or an ARFF head is not right.
 pub fn read_head(
     first: &[u8],
     whole: bool,
     format: Format,
     schema: &Schema,
 ) -> Result<Option<Head>, Fault> {
+    if format == Format::Arff {
+        // Its rows cannot be read without the head.
+        return Ok(parse_head(first, whole)?.map(|head| Head {
+            names: head.names,
+            end: 0,
+            line: 1,
+        }));
+    }
     let mut at = 0;
     if first.starts_with(BYTE_ORDER_MARK) {
         at = BYTE_ORDER_MARK.len();

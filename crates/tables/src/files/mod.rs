@@ -9,18 +9,23 @@
 //! records ended by LF, CRLF or a lone CR, blank lines left out, a byte order mark skipped. Cells
 //! are of UTF-8.
 
+mod arff;
 mod cutter;
 mod delimited;
 mod format;
 mod head;
+mod making;
+mod packing;
 mod records;
 mod source;
+mod text_rows;
 mod whole;
 mod writer;
 
 pub use cutter::{Cut, Cutter};
 pub use format::{Compression, FileType, Format};
 pub use head::{HEAD_LIMIT, Head, read_head};
+pub use packing::{UnpackLimits, Unpacker};
 pub use records::{BadRows, RecordReader, unreadable};
 pub use source::{Block, Reject, SourceText};
 pub use whole::read_table;

@@ -6,10 +6,13 @@ use std::sync::Arc;
 use faults::{Class, Fault, bad_user_argument};
 
 use super::Format;
-use super::delimited::{Delimited, Step};
+use super::arff::{Arff, parse_head};
+use super::delimited::Delimited;
 use super::head::Layout;
+use super::making::{Bad, Making, Step};
 use super::source::{Block, Memory, Pool, Reject, SourceText};
 use crate::cells::shortened;
+use crate::column::Column;
 use crate::limits::Limits;
 use crate::schema::Schema;
 use crate::table::Table;
@@ -30,8 +33,10 @@ pub enum BadRows {
 /// not nullable. Blank lines are no records.
 #[derive(Debug)]
 pub struct RecordReader {
-    records: Delimited,
+    records: Records,
     layout: Arc<Layout>,
+    format: Format,
+    cell_bytes: usize,
     bad_rows: BadRows,
     keep_source: bool,
     memory: Memory,
@@ -41,6 +46,59 @@ pub struct RecordReader {
     filled: usize,
     /// Whether the input has ended.
     ended: bool,
+}
+
+#[derive(Debug)]
+enum Records {
+    Delimited(Box<Delimited>),
+    /// None until the head is read.
+    Arff(Option<Arff>),
+}
+
+impl Records {
+    fn making(&self) -> Option<&Making> {
+        match self {
+            Records::Delimited(records) => Some(&records.making),
+            Records::Arff(records) => records.as_ref().map(|records| &records.making),
+        }
+    }
+
+    /// The rows of the block so far.
+    fn rows(&self) -> usize {
+        self.making().map_or(0, |making| making.rows)
+    }
+
+    /// The number of the line at which the next record starts.
+    fn line(&self) -> u64 {
+        match self {
+            Records::Delimited(records) => records.line(),
+            Records::Arff(records) => records.as_ref().map_or(1, |records| records.line),
+        }
+    }
+
+    #[inline]
+    fn next(&mut self, bytes: &[u8], at: usize, ended: bool, bounds: &mut Vec<u32>) -> Step {
+        match self {
+            Records::Delimited(records) => records.next(bytes, at, ended, bounds),
+            Records::Arff(Some(records)) => records.next(bytes, at, ended),
+            Records::Arff(None) => Step::End,
+        }
+    }
+
+    fn finish_block(&mut self) -> Vec<Column> {
+        match self {
+            Records::Delimited(records) => records.making.finish_block(),
+            Records::Arff(Some(records)) => records.making.finish_block(),
+            Records::Arff(None) => Vec::new(),
+        }
+    }
+
+    /// Says that the next record is in another place of the text now.
+    fn moved(&mut self) {
+        if let Records::Delimited(records) = self {
+            records.moved();
+        }
+    }
 }
 
 /// The most bytes of one record: whoever leaves a quote open makes one of all the rest.
@@ -55,7 +113,8 @@ const READ: usize = 256 * 1024;
 impl RecordReader {
     /// A reader of records whose columns have these names in this order ([`super::read_head`] gives
     /// them). `first_line` is the number of the line at which the first record starts. Of the
-    /// limits only that of a cell's bytes counts here.
+    /// limits only that of a cell's bytes counts here. An ARFF file is read from its beginning,
+    /// head and all, and its first line is 1.
     ///
     /// # Errors
     ///
@@ -70,9 +129,18 @@ impl RecordReader {
         bad_rows: BadRows,
     ) -> Result<RecordReader, Fault> {
         let layout = Arc::new(Layout::new(schema, names)?);
+        let cell_bytes = limits.cell_bytes;
+        let records = match format {
+            Format::Csv { .. } | Format::Tsv { .. } => Records::Delimited(Box::new(
+                Delimited::new(format.delimiter(), &layout, first_line, cell_bytes),
+            )),
+            Format::Arff => Records::Arff(None),
+        };
         Ok(RecordReader {
-            records: Delimited::new(format.delimiter(), &layout, first_line, limits.cell_bytes),
+            records,
             layout,
+            format,
+            cell_bytes,
             bad_rows,
             keep_source: true,
             memory: Memory::default(),
@@ -104,6 +172,7 @@ impl RecordReader {
         input: &mut dyn Read,
         rows: usize,
     ) -> Result<Option<Block>, Fault> {
+        self.read_arff_head(input)?;
         let mut rejects = Vec::new();
         while self.records.rows() + rejects.len() < rows {
             let bytes = &self.memory.text[..self.filled];
@@ -140,8 +209,8 @@ impl RecordReader {
             return Ok(None);
         }
         let count = self.records.rows();
-        let columns = self.records.finish_block().map(Arc::new);
-        let mut columns: Vec<_> = columns.map(Some).collect();
+        let columns = self.records.finish_block().into_iter();
+        let mut columns: Vec<_> = columns.map(|column| Some(Arc::new(column))).collect();
         let in_order = self.layout.cells.iter();
         let in_order = in_order.filter_map(|&cell| columns.get_mut(cell)?.take());
         let schema = Arc::clone(&self.layout.schema);
@@ -161,7 +230,7 @@ impl RecordReader {
             memory,
             Arc::clone(&self.layout),
             table.clone(),
-            self.records.delimiter(),
+            self.format.delimiter(),
             Arc::clone(&self.pool),
         );
         Ok(Some(Block {
@@ -169,6 +238,25 @@ impl RecordReader {
             source,
             rejects,
         }))
+    }
+
+    /// Reads the head of an ARFF file, which tells more than the names of its columns.
+    fn read_arff_head(&mut self, input: &mut dyn Read) -> Result<(), Fault> {
+        let Records::Arff(None) = self.records else {
+            return Ok(());
+        };
+        let head = loop {
+            let bytes = &self.memory.text[self.at..self.filled];
+            if let Some(head) = parse_head(bytes, self.ended)? {
+                break head;
+            }
+            self.fill(input)?;
+        };
+        let layout = Layout::new(&self.layout.schema, &head.names)?;
+        self.at += head.end;
+        self.records = Records::Arff(Some(Arff::new(&head, &layout, self.cell_bytes)));
+        self.layout = Arc::new(layout);
+        Ok(())
     }
 
     /// Reads more text. Where a record does not end in what there is, twice as much comes next, so
@@ -204,7 +292,7 @@ impl RecordReader {
     }
 
     #[cold]
-    fn fault(&self, line: u64, bad: &super::delimited::Bad) -> Fault {
+    fn fault(&self, line: u64, bad: &Bad) -> Fault {
         let problem = match bad.column {
             Some(_) => format!("line {line}, {}", bad.reason),
             None => format!("line {line} has {}", bad.reason),

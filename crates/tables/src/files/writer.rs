@@ -1,228 +1,98 @@
 //! Tables into files.
 
-use std::sync::Arc;
+use faults::{Class, Fault};
 
-use faults::Fault;
-
-use super::FileType;
+use super::packing::Packer;
 use super::source::SourceText;
-use crate::column::{Column, Values};
-use crate::data_type::DataType;
+use super::{Compression, FileType, Format, arff, text_rows};
 use crate::table::Table;
-use crate::text;
 
 /// Writes tables of one schema, one after another, into one file or a part of one.
 ///
-/// Cells have the form of [`text::write_cell`], missing ones are empty; lines end in LF. A cell of
-/// a column that the source has too, by name and type, and whose value is the one that was read,
-/// is a copy of what stood there: `1.50` comes out as `1.50` where nobody touched it. So the bytes
-/// do not depend on how the rows were cut into tables.
-#[derive(Debug)]
+/// Cells have the form of [`crate::text::write_cell`], missing ones are empty; lines end in LF. A
+/// cell of a column that the source has too, by name and type, and whose value is the one that was
+/// read, is a copy of what stood there: `1.50` comes out as `1.50` where nobody touched it. So the
+/// bytes do not depend on how the rows were cut into tables, those of a packed file neither.
 pub struct TableWriter {
     file: FileType,
-    /// Whether the header is still to come.
+    /// Whether the head is still to come.
     head: bool,
-}
-
-/// Where a row's cells come from, one or several side by side.
-enum Origin<'a> {
-    /// They are copies of the source's cells, first and last included.
-    Copied {
-        source: &'a SourceText,
-        first: usize,
-        last: usize,
-    },
-    /// The cell is a copy of the source's where that means the same, else it is written.
-    Compared {
-        source: &'a SourceText,
-        cell: usize,
-        read: &'a Column,
-        column: &'a Column,
-        data_type: DataType,
-    },
-    /// The cell is written.
-    Written {
-        column: &'a Column,
-        data_type: DataType,
-    },
+    packer: Option<Packer>,
 }
 
 impl TableWriter {
     /// A writer of such a file, or, where `head` is false, of a part that is not its first: the
-    /// names of the columns are in the first alone.
+    /// names of the columns are in the first alone. Each part of a packed file is packed by
+    /// itself, which gzip and Zstandard allow.
     pub fn new(file: FileType, head: bool) -> TableWriter {
         TableWriter {
             file,
             head: head && file.format.has_header(),
+            packer: None,
         }
     }
 
     /// Appends the rows, before the first the head. `source` is what the same rows were read from,
     /// row by row: it is for tables that were made from one without adding, removing or moving
-    /// rows.
+    /// rows. A table without rows writes the head.
     ///
     /// # Errors
     ///
-    /// None for a file of delimited text.
+    /// A bare `InternalError` where there is no memory for packing.
     pub fn write(
         &mut self,
         table: &Table,
         source: Option<&SourceText>,
         out: &mut Vec<u8>,
     ) -> Result<(), Fault> {
-        let delimiter = self.file.format.delimiter();
-        if std::mem::take(&mut self.head) {
-            let names = table.schema().names();
-            let alone = names.len() == 1;
-            for (i, name) in names.enumerate() {
-                if i > 0 {
-                    out.push(delimiter);
+        self.begin()?;
+        let head = std::mem::take(&mut self.head);
+        let plain = match &mut self.packer {
+            None => &mut *out,
+            Some(packer) => packer.plain(),
+        };
+        match self.file.format {
+            Format::Csv { .. } | Format::Tsv { .. } => {
+                let delimiter = self.file.format.delimiter();
+                if head {
+                    text_rows::write_names(table, delimiter, plain);
                 }
-                write_text(name.as_bytes(), delimiter, alone, out);
+                text_rows::write_rows(table, source, delimiter, plain);
             }
-            out.push(b'\n');
-        }
-        let source = source.filter(|source| source.table.rows() == table.rows());
-        let origins = origins(table, source, delimiter);
-        let alone = table.columns().len() == 1;
-        for row in 0..table.rows() {
-            for (i, origin) in origins.iter().enumerate() {
-                if i > 0 {
-                    out.push(delimiter);
+            Format::Arff => {
+                if head {
+                    arff::write_head(table, plain);
                 }
-                origin.write(row, delimiter, alone, out);
+                arff::write_rows(table, plain);
             }
-            out.push(b'\n');
         }
-        Ok(())
+        match &mut self.packer {
+            None => Ok(()),
+            Some(packer) => packer.pack(out).map_err(not_packed),
+        }
     }
 
     /// Ends the file or part.
     ///
     /// # Errors
     ///
-    /// None for a file of delimited text.
-    pub fn finish(&mut self, _out: &mut Vec<u8>) -> Result<(), Fault> {
+    /// As [`TableWriter::write`].
+    pub fn finish(&mut self, out: &mut Vec<u8>) -> Result<(), Fault> {
+        self.begin()?;
+        match self.packer.take() {
+            None => Ok(()),
+            Some(packer) => packer.finish(out).map_err(not_packed),
+        }
+    }
+
+    fn begin(&mut self) -> Result<(), Fault> {
+        if self.packer.is_none() && self.file.compression != Compression::None {
+            self.packer = Packer::new(self.file.compression).map_err(not_packed)?;
+        }
         Ok(())
     }
 }
 
-/// Where the cells of each row come from. Runs of columns that all come from cells side by side
-/// are one.
-fn origins<'a>(table: &'a Table, source: Option<&'a SourceText>, delimiter: u8) -> Vec<Origin<'a>> {
-    let mut origins: Vec<Origin<'a>> = Vec::with_capacity(table.columns().len());
-    for (field, column) in table.schema().fields().iter().zip(table.columns()) {
-        let data_type = field.data_type;
-        let found = source.and_then(|source| Some((source, source.column(field)?)));
-        let origin = match found {
-            None => Origin::Written { column, data_type },
-            Some((source, (cell, read))) => {
-                let same_form = source.delimiter == delimiter;
-                match origins.last_mut() {
-                    _ if !same_form && data_type.is_text() => Origin::Written { column, data_type },
-                    _ if !same_form || !Arc::ptr_eq(read, column) => Origin::Compared {
-                        source,
-                        cell,
-                        read,
-                        column,
-                        data_type,
-                    },
-                    Some(Origin::Copied { last, .. }) if *last + 1 == cell => {
-                        *last = cell;
-                        continue;
-                    }
-                    _ => Origin::Copied {
-                        source,
-                        first: cell,
-                        last: cell,
-                    },
-                }
-            }
-        };
-        origins.push(origin);
-    }
-    origins
-}
-
-impl Origin<'_> {
-    /// Appends the row's cells. An empty one that is `alone` in its line has quotes, since a blank
-    /// line is no record.
-    #[inline]
-    fn write(&self, row: usize, delimiter: u8, alone: bool, out: &mut Vec<u8>) {
-        let (column, data_type) = match *self {
-            Origin::Copied {
-                source,
-                first,
-                last,
-            } => {
-                let text = source.cells(row, first, last);
-                return match alone && text.is_empty() {
-                    true => out.extend_from_slice(b"\"\""),
-                    false => out.extend_from_slice(text),
-                };
-            }
-            Origin::Compared {
-                source,
-                cell,
-                read,
-                column,
-                data_type,
-            } => {
-                let text = source.cells(row, cell, cell);
-                let form = source.delimiter == delimiter || !needs_quotes(text, delimiter);
-                if form && !(alone && text.is_empty()) && same_value(read, column, row) {
-                    return out.extend_from_slice(text);
-                }
-                (column, data_type)
-            }
-            Origin::Written { column, data_type } => (column, data_type),
-        };
-        match &column.values {
-            _ if column.is_missing(row) => write_text(b"", delimiter, alone, out),
-            Values::Str(texts) => write_text(texts.get(row).as_bytes(), delimiter, alone, out),
-            values => text::write_value(values, data_type, row, out),
-        }
-    }
-}
-
-/// Whether the values of two columns of one type are the same in a row, to the bit.
-fn same_value(a: &Column, b: &Column, row: usize) -> bool {
-    match (a.is_missing(row), b.is_missing(row)) {
-        (true, true) => true,
-        (false, false) => match (&a.values, &b.values) {
-            (Values::Bool(a), Values::Bool(b)) => a[row] == b[row],
-            (Values::I32(a), Values::I32(b)) => a[row] == b[row],
-            (Values::I64(a), Values::I64(b)) => a[row] == b[row],
-            (Values::U64(a), Values::U64(b)) => a[row] == b[row],
-            (Values::F32(a), Values::F32(b)) => a[row].to_bits() == b[row].to_bits(),
-            (Values::F64(a), Values::F64(b)) => a[row].to_bits() == b[row].to_bits(),
-            (Values::Str(a), Values::Str(b)) => a.get(row) == b.get(row),
-            _ => false,
-        },
-        _ => false,
-    }
-}
-
-/// Whether a text would not be one cell as it stands.
-fn needs_quotes(text: &[u8], delimiter: u8) -> bool {
-    let special = |&byte: &u8| byte == delimiter || matches!(byte, b'"' | b'\r' | b'\n');
-    text.iter().any(special)
-}
-
-/// Appends a text as a cell, in quotes where it needs them or is empty and `alone` in its line.
-pub(super) fn write_text(text: &[u8], delimiter: u8, alone: bool, out: &mut Vec<u8>) {
-    let blank_line = alone && text.is_empty();
-    if !blank_line && !needs_quotes(text, delimiter) {
-        return out.extend_from_slice(text);
-    }
-    out.push(b'"');
-    let mut rest = text;
-    while let Some(quote) = memchr::memchr(b'"', rest) {
-        let (before, after) = rest.split_at(quote + 1);
-        out.extend_from_slice(before);
-        out.push(b'"');
-        rest = after;
-    }
-    out.extend_from_slice(rest);
-    out.push(b'"');
+fn not_packed(error: std::io::Error) -> Fault {
+    Fault::bare(Class::InternalError).caused_by(&error)
 }
