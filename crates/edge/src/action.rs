@@ -5,7 +5,7 @@ use store::ResourceKind;
 
 use crate::reply::Reply;
 use crate::stack::Call;
-use crate::{admin, arm, classic, health, help, jobs, openapi, score, studio};
+use crate::{admin, arm, blobs, classic, health, help, jobs, openapi, score, studio};
 
 /// One thing that can be asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,6 +35,11 @@ pub(crate) enum Action {
     ListWebServiceKeys,
     ListWebServicesOfGroup,
     ListWebServicesOfSubscription,
+    ReadBlob,
+    WriteBlob,
+    EraseBlob,
+    UploadInWorkspace,
+    UploadInSubscription,
     PutBlob,
     HasBlob,
     ListWorkspaces,
@@ -72,6 +77,10 @@ pub(crate) enum Action {
     DeleteWorkspace,
     GetWorkspaceTokens,
     RotateWorkspaceToken,
+    ListBlobContainers,
+    ListBlobs,
+    LinkBlob,
+    DeleteBlobContainer,
     ListTokens,
     CreateToken,
     RevokeToken,
@@ -164,6 +173,13 @@ impl Action {
             Action::ListWebServicesOfSubscription => {
                 Box::pin(arm::services::list_of_subscription(call)).await
             }
+            Action::ReadBlob => Ok(Box::pin(blobs::read(call)).await),
+            Action::WriteBlob => Ok(Box::pin(blobs::write(call)).await),
+            Action::EraseBlob => Ok(Box::pin(blobs::delete(call)).await),
+            Action::UploadInWorkspace => Box::pin(blobs::create_upload(call, Workspace)).await,
+            Action::UploadInSubscription => {
+                Box::pin(blobs::create_upload(call, Subscription)).await
+            }
             Action::PutBlob => Box::pin(admin::blobs::put(call)).await,
             Action::HasBlob => Box::pin(admin::blobs::has(call)).await,
             Action::ListWorkspaces => admin::workspaces::list(call),
@@ -201,6 +217,10 @@ impl Action {
             Action::DeleteWorkspace => Box::pin(admin::workspaces::delete(call)).await,
             Action::GetWorkspaceTokens => Box::pin(admin::workspaces::tokens(call)).await,
             Action::RotateWorkspaceToken => Box::pin(admin::workspaces::rotate(call)).await,
+            Action::ListBlobContainers => Box::pin(admin::storage::containers(call)).await,
+            Action::ListBlobs => Box::pin(admin::storage::blobs(call)).await,
+            Action::LinkBlob => Box::pin(admin::storage::link(call)).await,
+            Action::DeleteBlobContainer => Box::pin(admin::storage::delete(call)).await,
             Action::ListTokens => admin::tokens::list(call),
             Action::CreateToken => Box::pin(admin::tokens::create(call)).await,
             Action::RevokeToken => Box::pin(admin::tokens::revoke(call)).await,

@@ -9,6 +9,7 @@
 mod action;
 mod admin;
 mod arm;
+mod blobs;
 mod body;
 mod classic;
 mod configuration;

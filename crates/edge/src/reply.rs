@@ -33,6 +33,8 @@ pub(crate) struct Reply {
     /// A body that is too large to be held: its length, and where it comes from. `body` is empty
     /// then.
     pub(crate) stream: Option<(u64, mpsc::Receiver<Bytes>)>,
+    /// What failed, where the reply says it in another form than the envelope's.
+    pub(crate) failure: Option<Box<Fault>>,
 }
 
 impl Reply {
@@ -78,6 +80,7 @@ impl Reply {
             headers,
             body,
             stream: None,
+            failure: None,
         }
     }
 
@@ -88,6 +91,7 @@ impl Reply {
             headers: HeaderMap::with_capacity(6),
             body: Bytes::new(),
             stream: None,
+            failure: None,
         }
     }
 
@@ -104,17 +108,23 @@ pub(crate) enum Errors {
     Enveloped,
     /// Under `error`, and `code` and `message` at the top as well.
     Twice,
+    /// In the XML of blob storage.
+    OfStorage,
 }
 
 /// Any failure as a reply: the class's status, the envelope in the reader's language, and the
 /// headers that belong to it. The framework's own failures (unknown path or method, a body that is
 /// too large or too slow, a panic) come here as faults like all others.
 pub(crate) fn of_fault(fault: &Fault, language: Language, errors: Errors) -> Reply {
+    if errors == Errors::OfStorage {
+        return crate::blobs::of_fault(fault);
+    }
     let rendered = render(fault, language);
     let status = StatusCode::from_u16(rendered.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let body = match errors {
         Errors::Enveloped => rendered.body,
         Errors::Twice => twice(rendered.body),
+        Errors::OfStorage => rendered.body,
     };
     let mut reply = Reply::text(status, JSON, body.into());
     let headers = &mut reply.headers;

@@ -8,7 +8,7 @@
 use http::Method;
 
 use telemetry::Surface;
-use telemetry::Surface::{Admin, Docs, Http, Jobs, Manage, Score};
+use telemetry::Surface::{Admin, Blobs, Docs, Http, Jobs, Manage, Score};
 
 use crate::action::Action;
 use crate::action::Action::*;
@@ -89,6 +89,16 @@ pub(crate) static ROUTES: &[Route] = &[
         "/subscriptions/{subscription}/services/{service}/jobs/{job}/start",
         Jobs,
         &[(POST, StartJob)],
+    ),
+    route(
+        "/workspaces/{workspace}/services/{service}/uploads",
+        Jobs,
+        &[(POST, UploadInWorkspace)],
+    ),
+    route(
+        "/subscriptions/{subscription}/services/{service}/uploads",
+        Jobs,
+        &[(POST, UploadInSubscription)],
     ),
     route(
         "/workspaces/{workspace}/services/{service}/swagger.json",
@@ -294,6 +304,20 @@ pub(crate) static ROUTES: &[Route] = &[
         Admin,
         &[(GET, GetWorkspaceTokens), (POST, RotateWorkspaceToken)],
     ),
+    route(
+        "/umpire/v1/workspaces/{name}/storage",
+        Admin,
+        &[(GET, ListBlobContainers)],
+    ),
+    route(
+        "/umpire/v1/workspaces/{name}/storage/{container}",
+        Admin,
+        &[
+            (GET, ListBlobs),
+            (POST, LinkBlob),
+            (DELETE, DeleteBlobContainer),
+        ],
+    ),
     route("/umpire/v1/services", Admin, &[(GET, ListServices)]),
     route(
         "/umpire/v1/services/{name}",
@@ -481,6 +505,16 @@ pub(crate) static ROUTES: &[Route] = &[
     route("/metrics", Http, &[(GET, Metrics)]),
 ];
 
+/// Blobs of workspaces. Their names have slashes of their own, so that this path has no fixed
+/// number of words: its last hole is all that is left.
+static BLOB: Route = route(
+    "/blobs/{workspace}/{container}/{blob}",
+    Blobs,
+    &[(GET, ReadBlob), (PUT, WriteBlob), (DELETE, EraseBlob)],
+);
+/// What its path begins with.
+const BLOBS: &str = "/blobs/";
+
 /// The most segments that a path of ours has.
 const SEGMENTS: usize = 12;
 /// The most holes.
@@ -503,6 +537,9 @@ impl<'p> Matched<'p> {
 /// Finds the row of a path. Slashes doubled at the start, before the last word or where a base URL
 /// that ends in one was joined, and one at the end count for nothing.
 pub(crate) fn find(path: &str) -> Option<Matched<'_>> {
+    if let Some(blob) = find_blob(path) {
+        return Some(blob);
+    }
     let path = path.trim_start_matches('/');
     let path = path.strip_suffix('/').unwrap_or(path);
     let mut segments = [""; SEGMENTS + 1];
@@ -523,6 +560,17 @@ pub(crate) fn find(path: &str) -> Option<Matched<'_>> {
         let slots = rest.iter_mut().zip(others);
         slots.for_each(|(slot, (_, segment))| *slot = segment);
         match_exactly(&rest[..count - 1])
+    })
+}
+
+/// The blob that a path names. A base that ends in a slash and a relative location that begins with
+/// one are joined by some.
+fn find_blob(path: &str) -> Option<Matched<'_>> {
+    let (workspace, rest) = path.strip_prefix(BLOBS)?.split_once('/')?;
+    let (container, blob) = rest.trim_start_matches('/').split_once('/')?;
+    Some(Matched {
+        route: &BLOB,
+        holes: [workspace, container, blob, ""],
     })
 }
 
@@ -552,6 +600,9 @@ impl Route {
             "/providers/Microsoft.MachineLearning/workspaces",
             "/providers/Microsoft.MachineLearning/operations",
         ];
+        if self.surface == Blobs {
+            return Errors::OfStorage;
+        }
         match TWICE.iter().any(|part| self.template.contains(part)) {
             true => Errors::Twice,
             false => Errors::Enveloped,
@@ -600,6 +651,17 @@ mod tests {
             assert!(path[1..].split('/').count() <= SEGMENTS, "{path}");
             assert!(path.matches('{').count() <= HOLES, "{path}");
         }
+    }
+
+    #[test]
+    fn a_blobs_name_is_all_that_is_left() {
+        for path in ["/blobs/w/c/a/b%20c//d.csv", "/blobs/w//c/a/b%20c//d.csv"] {
+            let found = find(path).unwrap();
+            let holes = [found.hole(0), found.hole(1), found.hole(2)];
+            assert_eq!(holes, ["w", "c", "a/b%20c//d.csv"], "{path}");
+            assert_eq!(found.route.errors(), Errors::OfStorage);
+        }
+        assert_eq!(template("/blobs/w/c"), None);
     }
 
     #[test]

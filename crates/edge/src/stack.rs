@@ -310,7 +310,10 @@ pub(crate) async fn handle(
     seen.bytes_in = body.bytes_read();
 
     let (mut reply, fault) = match result {
-        Ok(reply) => (reply, None),
+        Ok(mut reply) => {
+            let fault = reply.failure.take().map(|fault| *fault);
+            (reply, fault)
+        }
         Err(fault) => {
             let language = extract::language(&head.headers);
             let errors = matched.map_or(reply::Errors::Enveloped, |m| m.route.errors());
@@ -368,6 +371,7 @@ fn into_response(reply: Reply, method: &Method) -> Response<Sending> {
         mut headers,
         body,
         stream,
+        failure: _,
     } = reply;
     let body = if *method == Method::HEAD {
         headers.insert(CONTENT_LENGTH, HeaderValue::from(length));

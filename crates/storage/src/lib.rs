@@ -9,6 +9,7 @@
 
 mod adapter;
 mod failure;
+mod file;
 mod location;
 mod names;
 mod options;
@@ -180,10 +181,13 @@ impl Storage {
                 container,
                 blob,
             } => own::adapter(&inner.store, *workspace, container, blob),
-            Place::File { .. } => Err(Failure::new(
-                FailureKind::NotAllowed,
-                "files of this machine cannot be reached",
-            )),
+            Place::File { path } => match inner.options.file_root(path) {
+                Some((root, below)) => file::adapter(root, below),
+                None => Err(Failure::new(
+                    FailureKind::NotAllowed,
+                    "batch.storage.roots does not list the place",
+                )),
+            },
             Place::Azure(blob) => remote::azure(&inner.clouds, blob),
             Place::S3 { bucket, key } => {
                 remote::s3(&inner.clouds, &inner.options.credentials, bucket, key)

@@ -39,6 +39,17 @@ impl Options {
         })
     }
 
+    /// The folder below which a file of this machine lies, and its path there; the longest, where
+    /// several do.
+    pub(crate) fn file_root<'a>(&'a self, path: &'a str) -> Option<(&'a str, &'a str)> {
+        let roots = self.roots.iter().filter_map(|root| {
+            let root = root.0.strip_prefix("file://")?;
+            let below = path.strip_prefix(root)?;
+            below.starts_with('/').then_some((root, below))
+        });
+        roots.max_by_key(|(root, _)| root.len())
+    }
+
     pub(crate) fn credential(&self, name: &str) -> Option<&str> {
         let found = self.credentials.iter().find(|(n, _)| n == name);
         found

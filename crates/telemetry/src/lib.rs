@@ -32,6 +32,8 @@ pub enum Surface {
     Score,
     /// A call about batch jobs, and a job that fails.
     Jobs,
+    /// A call in the protocol of blob storage.
+    Blobs,
     /// A management call (Resource Manager shapes).
     Manage,
     /// A call of our own operators' API.
@@ -52,6 +54,7 @@ impl Surface {
         match self {
             Surface::Score => "score",
             Surface::Jobs => "jobs",
+            Surface::Blobs => "blobs",
             Surface::Manage => "manage",
             Surface::Admin => "admin",
             Surface::Docs => "docs",

@@ -13,3 +13,4 @@ pub mod error;
 pub mod rrs_2_0;
 pub mod studio;
 pub mod umpire_v1;
+pub mod uploads;

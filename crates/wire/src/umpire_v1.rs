@@ -1,11 +1,15 @@
 //! Our own operators' API, `/umpire/v1`.
 
 mod identities;
+mod storage;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub use identities::{AuditLine, AuditList, TokenList, TokenMade, TokenRequest, TokenView};
+pub use storage::{
+    BlobContainerList, BlobContainerView, BlobLink, BlobLinkRequest, BlobList, BlobView,
+};
 
 /// The answer of `PUT /umpire/v1/blobs/{sha256}`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,5 +1,5 @@
 //! Our own operators' API, `/umpire/v1`: blobs, services by their short names, tokens, the audit
-//! trail.
+//! trail, workspaces' own blobs.
 
 pub(crate) mod archives;
 pub(crate) mod audit;
@@ -7,6 +7,7 @@ pub(crate) mod blobs;
 pub(crate) mod configuration;
 pub(crate) mod nodes;
 pub(crate) mod services;
+pub(crate) mod storage;
 pub(crate) mod tokens;
 pub(crate) mod usage;
 pub(crate) mod workspaces;

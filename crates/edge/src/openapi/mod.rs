@@ -188,6 +188,8 @@ impl Document {
         let error = match route.errors() {
             Errors::Enveloped => "Error",
             Errors::Twice => "ErrorTwice",
+            // Only documents of management are made; blobs are none.
+            Errors::OfStorage => "Error",
         };
         responses.insert("default".to_owned(), response(error));
         let mut operation = json!({

@@ -56,6 +56,7 @@ async fn by_the_accounts_key() {
         no_blob: NO_BLOB,
         no_container: NO_CONTAINER,
         part: 100_000,
+        remembers: false,
         _store: folder,
     })
     .await;
@@ -88,6 +89,7 @@ async fn by_a_signature() {
         no_blob: NO_BLOB,
         no_container: NO_CONTAINER,
         part: 1000,
+        remembers: false,
         _store: folder,
     })
     .await;

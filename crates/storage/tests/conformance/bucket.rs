@@ -36,6 +36,7 @@ async fn by_this_installations_credentials() {
         no_blob: ("NoSuchKey", "The specified key does not exist."),
         no_container: ("NoSuchBucket", "The specified bucket does not exist"),
         part: 5 << 20,
+        remembers: false,
         _store: folder,
     })
     .await;

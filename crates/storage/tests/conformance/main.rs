@@ -7,6 +7,7 @@
 mod azure;
 mod bucket;
 mod cases;
+mod local;
 mod place;
 mod troubles;
 

@@ -23,6 +23,8 @@ pub struct Place {
     pub no_container: (&'static str, &'static str),
     /// The fewest bytes of a part.
     pub part: usize,
+    /// Whether it knows a commit again that another has written over.
+    pub remembers: bool,
     /// Kept until the end.
     pub _store: tempfile::TempDir,
 }

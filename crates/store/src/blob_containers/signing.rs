@@ -42,6 +42,13 @@ impl Permission {
         Permission::Delete,
     ];
 
+    /// The permission of that letter: `r`, `c`, `w` or `d`.
+    pub fn of_letter(letter: char) -> Option<Permission> {
+        Permission::ALL
+            .into_iter()
+            .find(|permission| permission.letter() == letter)
+    }
+
     fn letter(self) -> char {
         match self {
             Permission::Read => 'r',
