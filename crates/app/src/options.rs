@@ -214,6 +214,12 @@ pub(crate) fn host_options(settings: &Settings) -> HostOptions {
             Cgroups::Off => containers::Cgroups::Off,
         },
         slots: or_usual(settings.container_slots, usual.slots),
+        batch_slots: settings.container_batch_slots,
+        batch_threads: or_usual(settings.container_batch_threads, usual.batch_threads),
+        batch_memory_quota_mb: match settings.container_batch_memory_quota.0 {
+            0 => None,
+            bytes => Some(megabytes(bytes)),
+        },
         starting_total: settings.container_starting,
         starting_per_service: settings.container_starting_per_service,
         calls_per_container: settings.container_calls,

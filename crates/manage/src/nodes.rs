@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use containers::{ContainerState, ContainerStatus};
+use containers::{ContainerState, ContainerStatus, Lane};
 use faults::{Class, Fault};
 use store::{Id, Role};
 
@@ -51,6 +51,8 @@ pub struct ContainerView {
     pub endpoint: Id,
     /// The revision that it holds.
     pub revision: Id,
+    /// What it is for.
+    pub lane: Lane,
     /// Its state, process, memory and calls.
     pub status: ContainerStatus,
 }
@@ -69,8 +71,13 @@ impl Manager {
         let inner = &self.inner;
         let pools = inner.host.status();
         let containers = || pools.iter().flat_map(|pool| &pool.containers);
-        let calls = containers().map(|c| c.calls).sum();
-        let waiting = pools.iter().map(|pool| pool.waiting).sum();
+        // A node is drained of scoring: what is under way of batch jobs goes on after a restart.
+        let scoring = || pools.iter().filter(|pool| pool.lane == Lane::Scoring);
+        let calls = scoring()
+            .flat_map(|pool| &pool.containers)
+            .map(|c| c.calls)
+            .sum();
+        let waiting = scoring().map(|pool| pool.waiting).sum();
         let drained = inner.store.ledger.directory().is_drained(&inner.store.node);
         NodeView {
             id: inner.store.node,
@@ -149,13 +156,14 @@ impl Manager {
         let pools = self.inner.host.status().into_iter();
         Ok(pools
             .flat_map(|pool| {
-                let (label, endpoint) = (pool.label, Id(pool.endpoint));
+                let (label, endpoint, lane) = (pool.label, Id(pool.endpoint), pool.lane);
                 pool.containers
                     .into_iter()
                     .map(move |status| ContainerView {
                         label: label.clone(),
                         endpoint,
                         revision: Id(status.revision),
+                        lane,
                         status,
                     })
             })

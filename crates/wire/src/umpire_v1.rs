@@ -273,6 +273,8 @@ pub struct ContainerView {
     pub endpoint_id: String,
     /// The id of the revision that it holds.
     pub revision_id: String,
+    /// What it is for: `scoring`, or `batch` (pieces of jobs).
+    pub lane: String,
     /// The process.
     pub pid: u32,
     /// Where it is in its life.

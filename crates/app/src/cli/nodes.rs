@@ -103,6 +103,7 @@ impl Containers {
                 vec![
                     c.id.clone(),
                     c.endpoint.clone(),
+                    c.lane.clone(),
                     c.pid.to_string(),
                     state.to_owned(),
                     c.calls.to_string(),
@@ -114,7 +115,7 @@ impl Containers {
             .collect();
         term::table(
             &[
-                "ID", "ENDPOINT", "PID", "STATE", "CALLS", "MEMORY", "QUOTA", "AGE",
+                "ID", "ENDPOINT", "LANE", "PID", "STATE", "CALLS", "MEMORY", "QUOTA", "AGE",
             ],
             &rows,
         );

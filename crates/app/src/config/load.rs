@@ -261,6 +261,16 @@ pub(crate) fn load(sources: &Sources) -> Result<Effective, Problem> {
         let (value, origin) = quota_text.unwrap_or_else(|| (String::new(), Origin::Default));
         return Err(Problem::Memory { value, origin });
     }
+    let batch_quota = settings.container_batch_memory_quota.0;
+    if batch_quota != 0 && batch_quota < LEAST_QUOTA {
+        let name = "containers.batch_memory_quota";
+        let position = KEYS.iter().position(|key| key.name == name);
+        return Err(Problem::Value {
+            name: name.to_owned(),
+            origin: position.map_or(Origin::Default, |at| origins[at].clone()),
+            problem: format!("neither 0 nor at least {}", super::least_quota()),
+        });
+    }
     let shown = KEYS.iter().zip(origins).map(|(key, origin)| {
         let value = settings.show(key.name).unwrap_or_default();
         let absent = value == "\"\"";
@@ -456,6 +466,21 @@ mod tests {
             "{problem}"
         );
         assert!(problem.contains("umpire.toml"), "{problem}");
+    }
+
+    #[test]
+    fn the_quota_of_batch_is_none_or_one_that_a_container_can_live_with() {
+        let load = |value| {
+            load(&Sources {
+                set: vec![format!("containers.batch_memory_quota={value}")],
+                ..Sources::default()
+            })
+        };
+        let problem = load("16MiB").unwrap_err().to_string();
+        let expected = "containers.batch_memory_quota: neither 0 nor at least 32MiB";
+        assert!(problem.starts_with(expected), "{problem}");
+        assert!(load("0").is_ok());
+        assert!(load("32MiB").is_ok());
     }
 
     #[test]

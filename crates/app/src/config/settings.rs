@@ -212,6 +212,13 @@ settings! {
     "containers.memory_quota" cluster => container_memory_quota: Size = Size(1 << 30);
     /// Containers at once; 0 is four for each processor, and at least eight.
     "containers.slots" cluster => container_slots: usize = 0;
+    /// Containers of batch jobs at once. They do not count among the others, and run when no other
+    /// process wants the processor.
+    "containers.batch_slots" cluster => container_batch_slots: usize = 4;
+    /// Pieces of batch jobs that one container works at, at once; 0 is the number of processors.
+    "containers.batch_threads" => container_batch_threads: usize = 0;
+    /// The memory of one container of batch jobs; 0 is that of the service's other containers.
+    "containers.batch_memory_quota" cluster => container_batch_memory_quota: Size = Size(0);
     /// Containers starting at once.
     "containers.starting" cluster => container_starting: usize = 4;
     /// Containers starting at once for one service.

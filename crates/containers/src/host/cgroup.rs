@@ -156,6 +156,15 @@ impl Cgroup {
         fs::read_to_string(self.folder.join(file)).ok()
     }
 
+    /// Lets the group's processes run behind others, where groups share the processor.
+    pub(super) fn step_back(&self) {
+        // Without the processor's controller there is no such file; then niceness counts.
+        let _ = match self.version {
+            Version::V2 => self.write("cpu.weight.nice", "10"),
+            Version::V1 => Ok(()),
+        };
+    }
+
     /// The file through which a process joins, open for writing.
     pub(super) fn procs(&self) -> io::Result<File> {
         OpenOptions::new()

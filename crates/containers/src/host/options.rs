@@ -36,6 +36,9 @@ pub struct HostOptions {
     pub batch_slots: usize,
     /// Pieces of batch work that a container of that lane runs at once.
     pub batch_threads: usize,
+    /// How long a container of that lane works before it gives its slot to another service that
+    /// waits for one.
+    pub batch_turn: Duration,
     /// The memory quota of a container of that lane, in MB; `None` is that of the service's
     /// others.
     pub batch_memory_quota_mb: Option<u64>,
@@ -87,6 +90,7 @@ impl Default for HostOptions {
             slots: (4 * cores).max(8),
             batch_slots: 4,
             batch_threads: cores,
+            batch_turn: Duration::from_secs(10),
             batch_memory_quota_mb: None,
             starting_total: (2 * cores).max(4),
             starting_per_service: 2,

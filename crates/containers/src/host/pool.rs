@@ -41,6 +41,8 @@ pub(super) struct State {
     closed: Option<Fault>,
     /// What the last successful start took.
     last_start: Option<Duration>,
+    /// When a container was last started for calls.
+    pub(super) last_turn: Option<Instant>,
     /// The scheduler looks at this pool by itself, not later than this.
     pub(super) check_at: Option<Instant>,
 }

@@ -9,14 +9,11 @@ use std::time::{Duration, Instant};
 use super::Inner;
 use super::machine::Shortage;
 use super::options::Lane;
-use super::pool::Pool;
+use super::pool::{Group, Pool};
 use super::process::{Process, Wish};
 
 /// The longest pause between two looks.
 const AT_LEAST_EVERY: Duration = Duration::from_secs(1);
-
-/// How long a container of the batch lane works before it gives way to another service.
-const TURN: Duration = Duration::from_secs(10);
 
 /// Runs until the host is dropped.
 pub(super) async fn run(inner: Weak<Inner>) {
@@ -62,8 +59,12 @@ fn pass_lane(inner: &Arc<Inner>, lane: Lane, pools: Vec<Arc<Pool>>, now: Instant
     if inner.is_closing() {
         return next;
     }
-    // Who has waited longest gets the slot.
-    wanting.sort_by_key(|(since, _)| *since);
+    match lane {
+        // Who has waited longest gets the slot.
+        Lane::Scoring => wanting.sort_by_key(|(since, _)| *since),
+        // A job's pieces wait all the time: the slot goes to whom it was given least lately.
+        Lane::Batch => wanting.sort_by_key(|(since, pool)| (pool.lock().last_turn, *since)),
+    }
     let mut slots_short = false;
     for (_, pool) in wanting {
         let (again, short) = start_wanted(inner, pool, now);
@@ -78,8 +79,10 @@ fn pass_lane(inner: &Arc<Inner>, lane: Lane, pools: Vec<Arc<Pool>>, now: Instant
             evict(&pools, now);
         }
         (true, Lane::Batch) => {
-            if !evict(&pools, now) {
-                take_turns(&pools, now);
+            if !evict(&pools, now)
+                && let Some(again) = take_turns(&pools, now, inner.options.load().batch_turn)
+            {
+                next = next.min(again);
             }
         }
         (false, Lane::Scoring) => pools.iter().for_each(|pool| keep_warm(inner, pool)),
@@ -127,6 +130,7 @@ fn start_wanted(inner: &Arc<Inner>, pool: &Arc<Pool>, now: Instant) -> (Option<I
     let mut again: Option<Instant> = None;
     let mut short = false;
     let mut starts = Vec::new();
+    let mut turn = None;
     let mut state = pool.lock();
     let mut starting = state.starting();
     for group in &mut state.groups {
@@ -152,6 +156,7 @@ fn start_wanted(inner: &Arc<Inner>, pool: &Arc<Pool>, now: Instant) -> (Option<I
                     group.starting += 1;
                     starting += 1;
                     starts.push((group.revision, taken));
+                    turn = Some(now);
                 }
                 Err(shortage) => {
                     short |= shortage == Shortage::Slots;
@@ -159,6 +164,12 @@ fn start_wanted(inner: &Arc<Inner>, pool: &Arc<Pool>, now: Instant) -> (Option<I
                 }
             }
         }
+    }
+    state.last_turn = turn.or(state.last_turn);
+    if pool.lane == Lane::Batch {
+        // So do an endpoint's revisions take turns.
+        let started = |group: &Group| starts.iter().any(|(r, _)| *r == group.revision);
+        state.groups.sort_by_key(started);
     }
     state.check_at = again;
     drop(state);
@@ -222,24 +233,27 @@ fn evict(pools: &[Arc<Pool>], now: Instant) -> bool {
 }
 
 /// Where every slot of the batch lane has work and a further service waits, the container that has
-/// worked longest gives its slot up: it finishes what it has, and its service waits for its next
-/// turn behind the others.
-fn take_turns(pools: &[Arc<Pool>], now: Instant) {
+/// worked longest gives its slot up once its turn is over: it finishes what it has, and its service
+/// waits for its next turn behind the others. When to look again where that is not yet so.
+fn take_turns(pools: &[Arc<Pool>], now: Instant, turn: Duration) -> Option<Instant> {
     let mut oldest: Option<(Arc<Pool>, Arc<Process>)> = None;
     for pool in pools {
         for group in &pool.lock().groups {
             for member in &group.members {
                 let process = &member.process;
-                let worked = now.saturating_duration_since(process.started);
                 let longest = oldest.as_ref().map(|(_, found)| found.started);
-                if worked >= TURN && longest.is_none_or(|since| process.started < since) {
+                if longest.is_none_or(|since| process.started < since) {
                     oldest = Some((pool.clone(), process.clone()));
                 }
             }
         }
     }
-    if let Some((pool, process)) = oldest {
-        pool.forget(&process);
-        process.want(Wish::Finish("turn"));
+    let (pool, process) = oldest?;
+    let over = process.started + turn;
+    if over > now {
+        return Some(over);
     }
+    pool.forget(&process);
+    process.want(Wish::Finish("turn"));
+    None
 }

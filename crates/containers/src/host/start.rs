@@ -144,6 +144,9 @@ impl Inner {
             Some(root) => {
                 let group = root.create(bytes).map_err(refused)?;
                 let procs = group.procs().map_err(refused)?;
+                if pool.lane == Lane::Batch {
+                    group.step_back();
+                }
                 (Some(group), Some(procs))
             }
         };

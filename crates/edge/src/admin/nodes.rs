@@ -81,6 +81,7 @@ fn container(container: &ContainerView) -> wire_v1::ContainerView {
         endpoint: container.label.clone(),
         endpoint_id: container.endpoint.to_string(),
         revision_id: container.revision.to_string(),
+        lane: container.lane.name().to_owned(),
         pid: status.pid,
         state,
         calls: status.calls,

@@ -125,7 +125,7 @@ static SHAPES: &[Shape] = &[
     Shape("SecretsRotated", "Where the former master key is.", "former_key:string"),
     Shape("Node", "A node.", "id:string version:string uptime_seconds:integer state:string containers:integer calls:integer waiting:integer container_memory:integer"),
     Shape("NodeList", "The nodes.", "nodes:[Node]"),
-    Shape("Container", "A container.", "id:string endpoint:string endpoint_id:string revision_id:string pid:integer state:string calls:integer memory:integer? memory_quota:integer age_seconds:integer"),
+    Shape("Container", "A container.", "id:string endpoint:string endpoint_id:string revision_id:string lane:string pid:integer state:string calls:integer memory:integer? memory_quota:integer age_seconds:integer"),
     Shape("ContainerList", "The containers.", "containers:[Container]"),
     Shape("DocumentEntry", "An OpenAPI document.", "name:string title:string url:string"),
     Shape("DocumentList", "The OpenAPI documents.", "documents:[DocumentEntry]"),
