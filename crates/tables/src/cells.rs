@@ -27,6 +27,31 @@ pub(crate) enum Cell<'a> {
     Text(&'a str),
 }
 
+/// A value that is not text, as binary files have it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Native {
+    Whole(i128),
+    Float(f32),
+    Double(f64),
+    /// A point in time: microseconds since 1970-01-01 UTC.
+    Time(i128),
+    /// A length of time in microseconds.
+    Span(i128),
+}
+
+impl Native {
+    /// As a message shows it.
+    pub(crate) fn text(self) -> String {
+        match self {
+            Native::Whole(value) => value.to_string(),
+            Native::Float(value) => value.to_string(),
+            Native::Double(value) => value.to_string(),
+            Native::Time(micros) => format!("{micros} microseconds since 1970"),
+            Native::Span(micros) => format!("{micros} microseconds"),
+        }
+    }
+}
+
 /// Why a cell is not taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Refusal {
@@ -234,6 +259,91 @@ impl Builder {
         Some(end)
     }
 
+    /// Appends a value, by the rules of cells: a whole number may be a float and a float without a
+    /// fraction a whole number; in a column of texts numbers have their text.
+    #[inline]
+    pub(crate) fn push_native(&mut self, value: Native) -> Result<(), Refusal> {
+        let in_time = matches!(
+            self.data_type,
+            DataType::DateTime | DataType::DateTimeOffset
+        );
+        match &mut self.values {
+            Values::F64(v) => v.push(match value {
+                Native::Double(value) => value,
+                Native::Float(value) => f64::from(value),
+                Native::Whole(value) => value as f64,
+                Native::Time(_) | Native::Span(_) => return Err(Refusal::Type),
+            }),
+            Values::F32(v) => v.push(match value {
+                Native::Float(value) => value,
+                Native::Double(value) => match value as f32 {
+                    narrow if narrow.is_infinite() && value.is_finite() => {
+                        return Err(Refusal::Range);
+                    }
+                    narrow => narrow,
+                },
+                Native::Whole(value) => value as f32,
+                Native::Time(_) | Native::Span(_) => return Err(Refusal::Type),
+            }),
+            Values::I32(v) => {
+                let value = i64::try_from(whole_native(value)?).map_err(|_| Refusal::Range)?;
+                if !within(value, self.bounds) {
+                    return Err(Refusal::Range);
+                }
+                v.push(value as i32);
+            }
+            Values::I64(v) => {
+                let value = match value {
+                    Native::Time(micros) if in_time => {
+                        let micros = i64::try_from(micros).map_err(|_| Refusal::Range)?;
+                        text::is_in_calendar(micros)
+                            .then_some(micros)
+                            .ok_or(Refusal::Range)?
+                    }
+                    Native::Span(micros) if self.data_type == DataType::Duration => {
+                        i64::try_from(micros).map_err(|_| Refusal::Range)?
+                    }
+                    // A file without a type for it has its microseconds.
+                    Native::Whole(micros) if self.data_type == DataType::Duration => {
+                        i64::try_from(micros).map_err(|_| Refusal::Range)?
+                    }
+                    _ if in_time || self.data_type == DataType::Duration => {
+                        return Err(Refusal::Type);
+                    }
+                    value => i64::try_from(whole_native(value)?).map_err(|_| Refusal::Range)?,
+                };
+                if self.data_type == DataType::Uint32 && !within(value, self.bounds) {
+                    return Err(Refusal::Range);
+                }
+                v.push(value);
+            }
+            Values::U64(v) => {
+                let value = whole_native(value)?;
+                v.push(u64::try_from(value).map_err(|_| Refusal::Range)?);
+            }
+            Values::Bool(_) => return Err(Refusal::Type),
+            Values::Str(_) => {
+                let mut out = Vec::new();
+                match value {
+                    Native::Whole(value) => out.extend(value.to_string().bytes()),
+                    Native::Float(value) => {
+                        text::write_value(&Values::F32(vec![value]), DataType::Float, 0, &mut out);
+                    }
+                    Native::Double(value) => {
+                        text::write_value(&Values::F64(vec![value]), DataType::Double, 0, &mut out);
+                    }
+                    Native::Time(_) | Native::Span(_) => return Err(Refusal::Type),
+                }
+                let text = String::from_utf8_lossy(&out);
+                return self.push_other(Cell::Text(&text));
+            }
+        }
+        if let Some(validity) = &mut self.validity {
+            validity.push(true);
+        }
+        Ok(())
+    }
+
     fn push_other(&mut self, cell: Cell<'_>) -> Result<(), Refusal> {
         if self.is_missing(cell) {
             return self.push_missing();
@@ -325,6 +435,21 @@ fn whole(cell: Cell<'_>) -> Result<Decimal<'_>, Refusal> {
             None => Err(Refusal::Type),
         },
         _ => Err(Refusal::Type),
+    }
+}
+
+/// The value as a whole number.
+fn whole_native(value: Native) -> Result<i128, Refusal> {
+    let value = match value {
+        Native::Whole(value) => return Ok(value),
+        Native::Float(value) => f64::from(value),
+        Native::Double(value) => value,
+        Native::Time(_) | Native::Span(_) => return Err(Refusal::Type),
+    };
+    match value.is_finite() && value.fract() == 0.0 {
+        // What is beyond goes to the ends of the range, and these are beyond every column's.
+        true => Ok(value as i128),
+        false => Err(Refusal::Type),
     }
 }
 

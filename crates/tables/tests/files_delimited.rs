@@ -329,6 +329,7 @@ fn types_of_files_are_told_by_name() {
         ("a.csv.nh.tsv.zst", Format::Tsv { header: false }, Zstd),
         ("a.arff", Format::Arff, None),
         ("a.Arff.gz", Format::Arff, Gzip),
+        ("a.PARQUET", Format::Parquet, None),
     ] {
         let file = FileType::of_name(name).unwrap();
         assert_eq!(
@@ -340,7 +341,7 @@ fn types_of_files_are_told_by_name() {
         assert!(!file.content_type().is_empty());
         assert_eq!(
             file.can_be_cut(),
-            compression == None && format != Format::Arff
+            matches!(format, Format::Csv { .. } | Format::Tsv { .. }) && compression == None
         );
     }
     for name in [

@@ -15,13 +15,15 @@ pub enum Format {
     },
     /// Weka's attribute-relation files, whose head names and types the columns.
     Arff,
+    /// Apache Parquet, which is not text.
+    Parquet,
 }
 
 impl Format {
     /// The byte between two cells.
     pub(crate) fn delimiter(self) -> u8 {
         match self {
-            Format::Csv { .. } | Format::Arff => b',',
+            Format::Csv { .. } | Format::Arff | Format::Parquet => b',',
             Format::Tsv { .. } => b'\t',
         }
     }
@@ -30,7 +32,7 @@ impl Format {
     pub(crate) fn has_header(self) -> bool {
         match self {
             Format::Csv { header } | Format::Tsv { header } => header,
-            Format::Arff => true,
+            Format::Arff | Format::Parquet => true,
         }
     }
 
@@ -39,7 +41,7 @@ impl Format {
     pub fn can_be_cut(self) -> bool {
         match self {
             Format::Csv { .. } | Format::Tsv { .. } => true,
-            Format::Arff => false,
+            Format::Arff | Format::Parquet => false,
         }
     }
 }
@@ -79,6 +81,7 @@ endings! {
     ".csv" => Format::Csv { header: true },
     ".tsv" => Format::Tsv { header: true },
     ".arff" => Format::Arff,
+    ".parquet" => Format::Parquet,
 }
 
 /// In the order of the endings above.
@@ -115,6 +118,7 @@ impl FileType {
             (Compression::None, Format::Csv { .. }) => "text/csv; charset=utf-8",
             (Compression::None, Format::Tsv { .. }) => "text/tab-separated-values; charset=utf-8",
             (Compression::None, Format::Arff) => "text/x-arff; charset=utf-8",
+            (Compression::None, Format::Parquet) => "application/vnd.apache.parquet",
         }
     }
 

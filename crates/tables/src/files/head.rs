@@ -8,6 +8,7 @@ use faults::{Fault, bad_user_argument};
 use super::Format;
 use super::arff::parse_head;
 use crate::cells::shortened;
+use crate::column::Column;
 use crate::schema::Schema;
 
 /// What stands before a file's records.
@@ -30,8 +31,8 @@ const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 /// Reads the head of a file of which `first` is the beginning, or all of it where `whole`. A byte
 /// order mark is skipped. `None` means that more bytes are needed, which is never so from
 /// [`HEAD_LIMIT`] bytes on. The names are not compared with the schema
-/// ([`crate::files::RecordReader::new`] does that); of a file without a header they are the
-/// schema's.
+/// ([`crate::files::RecordReader::new`] does that); of a file without a header, and of a Parquet
+/// file, whose names are not at its beginning, they are the schema's.
 ///
 /// # Errors
 ///
@@ -47,6 +48,14 @@ pub fn read_head(
         // Its rows cannot be read without the head.
         return Ok(parse_head(first, whole)?.map(|head| Head {
             names: head.names,
+            end: 0,
+            line: 1,
+        }));
+    }
+    if format == Format::Parquet {
+        // Its names stand at its end, and whoever reads it compares them.
+        return Ok(Some(Head {
+            names: schema.names().map(str::to_owned).collect(),
             end: 0,
             line: 1,
         }));
@@ -181,6 +190,15 @@ impl Layout {
             positions,
             cells: cells.into_iter().flatten().collect(),
         })
+    }
+
+    /// Columns in the file's order into the schema's.
+    pub(super) fn in_order(&self, columns: Vec<Column>) -> Vec<Arc<Column>> {
+        let mut columns: Vec<_> = columns.into_iter().map(|c| Some(Arc::new(c))).collect();
+        let cells = self.cells.iter();
+        cells
+            .filter_map(|&cell| columns.get_mut(cell)?.take())
+            .collect()
     }
 
     /// The number of columns.

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::head::Layout;
-use crate::cells::{Builder, Cell, describe, shortened};
+use crate::cells::{Builder, Cell, Native, describe, shortened};
 use crate::column::Column;
 use crate::data_type::DataType;
 use crate::schema::Field;
@@ -142,6 +142,18 @@ impl InTheMaking {
         match self.builder.push(cell) {
             Ok(()) => Ok(()),
             Err(refusal) => Err(describe(&self.field, cell, refusal)),
+        }
+    }
+
+    /// Appends a value that is not text, or says why not.
+    #[inline]
+    pub(super) fn push_native(&mut self, value: Native) -> Result<(), String> {
+        match self.builder.push_native(value) {
+            Ok(()) => Ok(()),
+            Err(refusal) => {
+                let text = value.text();
+                Err(describe(&self.field, Cell::Text(&text), refusal))
+            }
         }
     }
 

@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use faults::{Class, Fault, bad_user_argument};
 
-use super::Format;
 use super::arff::{Arff, parse_head};
 use super::delimited::Delimited;
 use super::head::Layout;
 use super::making::{Bad, Making, Step};
 use super::source::{Block, Memory, Pool, Reject, SourceText};
+use super::{Format, ParquetReader};
 use crate::cells::shortened;
 use crate::column::Column;
 use crate::limits::Limits;
@@ -36,7 +36,7 @@ pub struct RecordReader {
     records: Records,
     layout: Arc<Layout>,
     format: Format,
-    cell_bytes: usize,
+    limits: Limits,
     bad_rows: BadRows,
     keep_source: bool,
     memory: Memory,
@@ -53,6 +53,8 @@ enum Records {
     Delimited(Box<Delimited>),
     /// None until the head is read.
     Arff(Option<Arff>),
+    /// None until the file is there as a whole.
+    Parquet(Option<Box<ParquetReader>>),
 }
 
 impl Records {
@@ -60,6 +62,7 @@ impl Records {
         match self {
             Records::Delimited(records) => Some(&records.making),
             Records::Arff(records) => records.as_ref().map(|records| &records.making),
+            Records::Parquet(_) => None,
         }
     }
 
@@ -73,6 +76,7 @@ impl Records {
         match self {
             Records::Delimited(records) => records.line(),
             Records::Arff(records) => records.as_ref().map_or(1, |records| records.line),
+            Records::Parquet(_) => 1,
         }
     }
 
@@ -81,7 +85,7 @@ impl Records {
         match self {
             Records::Delimited(records) => records.next(bytes, at, ended, bounds),
             Records::Arff(Some(records)) => records.next(bytes, at, ended),
-            Records::Arff(None) => Step::End,
+            Records::Arff(None) | Records::Parquet(_) => Step::End,
         }
     }
 
@@ -89,7 +93,7 @@ impl Records {
         match self {
             Records::Delimited(records) => records.making.finish_block(),
             Records::Arff(Some(records)) => records.making.finish_block(),
-            Records::Arff(None) => Vec::new(),
+            Records::Arff(None) | Records::Parquet(_) => Vec::new(),
         }
     }
 
@@ -107,6 +111,9 @@ const RECORD_LIMIT: usize = 64 * 1024 * 1024;
 /// A block ends early where its text has so many bytes.
 const BLOCK_TEXT: usize = 1024 * 1024 * 1024;
 
+/// The most bytes of a Parquet file that is taken into memory.
+const PARQUET_LIMIT: u64 = 1024 * 1024 * 1024;
+
 /// How much is read at once.
 const READ: usize = 256 * 1024;
 
@@ -114,7 +121,8 @@ impl RecordReader {
     /// A reader of records whose columns have these names in this order ([`super::read_head`] gives
     /// them). `first_line` is the number of the line at which the first record starts. Of the
     /// limits only that of a cell's bytes counts here. An ARFF file is read from its beginning,
-    /// head and all, and its first line is 1.
+    /// head and all, and its first line is 1. A Parquet file is taken into memory, up to 1 GiB:
+    /// [`ParquetReader`] reads it where it lies.
     ///
     /// # Errors
     ///
@@ -129,18 +137,18 @@ impl RecordReader {
         bad_rows: BadRows,
     ) -> Result<RecordReader, Fault> {
         let layout = Arc::new(Layout::new(schema, names)?);
-        let cell_bytes = limits.cell_bytes;
         let records = match format {
             Format::Csv { .. } | Format::Tsv { .. } => Records::Delimited(Box::new(
-                Delimited::new(format.delimiter(), &layout, first_line, cell_bytes),
+                Delimited::new(format.delimiter(), &layout, first_line, limits.cell_bytes),
             )),
             Format::Arff => Records::Arff(None),
+            Format::Parquet => Records::Parquet(None),
         };
         Ok(RecordReader {
             records,
             layout,
             format,
-            cell_bytes,
+            limits: *limits,
             bad_rows,
             keep_source: true,
             memory: Memory::default(),
@@ -172,6 +180,18 @@ impl RecordReader {
         input: &mut dyn Read,
         rows: usize,
     ) -> Result<Option<Block>, Fault> {
+        if let Records::Parquet(reader) = &mut self.records {
+            let reader = match reader {
+                Some(reader) => reader,
+                None => {
+                    let file = Arc::new(read_whole(input)?);
+                    let schema = &self.layout.schema;
+                    let opened = ParquetReader::new(file, schema, &self.limits, self.bad_rows)?;
+                    reader.insert(Box::new(opened))
+                }
+            };
+            return reader.read_block(rows);
+        }
         self.read_arff_head(input)?;
         let mut rejects = Vec::new();
         while self.records.rows() + rejects.len() < rows {
@@ -209,12 +229,9 @@ impl RecordReader {
             return Ok(None);
         }
         let count = self.records.rows();
-        let columns = self.records.finish_block().into_iter();
-        let mut columns: Vec<_> = columns.map(|column| Some(Arc::new(column))).collect();
-        let in_order = self.layout.cells.iter();
-        let in_order = in_order.filter_map(|&cell| columns.get_mut(cell)?.take());
+        let columns = self.layout.in_order(self.records.finish_block());
         let schema = Arc::clone(&self.layout.schema);
-        let table = Table::of_builders(schema, in_order.collect(), count);
+        let table = Table::of_builders(schema, columns, count);
         // The rest of the text belongs to the next block.
         let mut memory = self.pool.take();
         memory.bounds.clear();
@@ -254,7 +271,7 @@ impl RecordReader {
         };
         let layout = Layout::new(&self.layout.schema, &head.names)?;
         self.at += head.end;
-        self.records = Records::Arff(Some(Arff::new(&head, &layout, self.cell_bytes)));
+        self.records = Records::Arff(Some(Arff::new(&head, &layout, self.limits.cell_bytes)));
         self.layout = Arc::new(layout);
         Ok(())
     }
@@ -305,6 +322,19 @@ impl RecordReader {
                 fault.at(shortened(&self.layout.schema.field(position).name))
             }
         }
+    }
+}
+
+/// Reads a Parquet file to its end.
+fn read_whole(input: &mut dyn Read) -> Result<Vec<u8>, Fault> {
+    let mut bytes = Vec::new();
+    let read = input.take(PARQUET_LIMIT + 1).read_to_end(&mut bytes);
+    match read {
+        Err(error) => Err(unreadable(&error)),
+        Ok(read) if read as u64 > PARQUET_LIMIT => Err(bad_user_argument::input_parse_error(
+            "a Parquet file of more than 1 GiB cannot be read as a stream",
+        )),
+        Ok(_) => Ok(bytes),
     }
 }
 

@@ -3,6 +3,7 @@
 use faults::{Class, Fault};
 
 use super::packing::Packer;
+use super::parquet::ParquetRows;
 use super::source::SourceText;
 use super::{Compression, FileType, Format, arff, text_rows};
 use crate::table::Table;
@@ -18,17 +19,19 @@ pub struct TableWriter {
     /// Whether the head is still to come.
     head: bool,
     packer: Option<Packer>,
+    parquet: Option<Box<ParquetRows>>,
 }
 
 impl TableWriter {
     /// A writer of such a file, or, where `head` is false, of a part that is not its first: the
-    /// names of the columns are in the first alone. Each part of a packed file is packed by
+    /// names of the columns are in the first alone. A Parquet file has no parts. Each part of a packed file is packed by
     /// itself, which gzip and Zstandard allow.
     pub fn new(file: FileType, head: bool) -> TableWriter {
         TableWriter {
             file,
             head: head && file.format.has_header(),
             packer: None,
+            parquet: None,
         }
     }
 
@@ -38,7 +41,8 @@ impl TableWriter {
     ///
     /// # Errors
     ///
-    /// A bare `InternalError` where there is no memory for packing.
+    /// A bare `InternalError` where there is no memory for packing or the columns cannot be written
+    /// as Parquet.
     pub fn write(
         &mut self,
         table: &Table,
@@ -65,6 +69,13 @@ impl TableWriter {
                 }
                 arff::write_rows(table, plain);
             }
+            Format::Parquet => {
+                let rows = match &mut self.parquet {
+                    Some(rows) => rows,
+                    none => none.insert(Box::new(ParquetRows::new(table.schema())?)),
+                };
+                rows.write(table, plain)?;
+            }
         }
         match &mut self.packer {
             None => Ok(()),
@@ -79,6 +90,12 @@ impl TableWriter {
     /// As [`TableWriter::write`].
     pub fn finish(&mut self, out: &mut Vec<u8>) -> Result<(), Fault> {
         self.begin()?;
+        if let Some(rows) = self.parquet.take() {
+            match &mut self.packer {
+                None => rows.finish(out)?,
+                Some(packer) => rows.finish(packer.plain())?,
+            }
+        }
         match self.packer.take() {
             None => Ok(()),
             Some(packer) => packer.finish(out).map_err(not_packed),

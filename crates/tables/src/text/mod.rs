@@ -5,6 +5,7 @@ mod time;
 mod write;
 
 pub use number::{NumberError, parse_f32, parse_f64, parse_integer};
+pub(crate) use time::is_in_calendar;
 pub use time::{parse_date_time, parse_duration};
 pub use write::write_cell;
 

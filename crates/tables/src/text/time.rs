@@ -222,6 +222,11 @@ impl Reader<'_> {
     }
 }
 
+/// Whether a point in time is in the years that have a text.
+pub(crate) fn is_in_calendar(micros: i64) -> bool {
+    (FIRST_DAY..=LAST_DAY).contains(&micros.div_euclid(MICROS_PER_DAY))
+}
+
 /// Appends a point in time as the classic service does: `M/d/yyyy h:mm:ss tt`; fractions of a
 /// second are dropped.
 pub(crate) fn write_date_time(micros: i64, out: &mut Vec<u8>) {
