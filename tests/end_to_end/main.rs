@@ -11,6 +11,7 @@ mod classic;
 mod clients;
 mod command_line;
 mod crash;
+mod diagnostics;
 mod documents;
 mod durability;
 mod help;

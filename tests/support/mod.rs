@@ -5,7 +5,9 @@
 //! inside the process: a test sees what an operator or a client sees.
 #![allow(dead_code)] // Each test target uses a part.
 
+pub mod azurite;
 pub mod batch;
+pub mod emulator;
 pub mod http;
 pub mod onnx;
 pub mod packages;
