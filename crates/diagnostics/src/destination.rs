@@ -36,6 +36,12 @@ pub trait Destination: Send + Sync {
     /// # Errors
     /// Whether another try can help, and the reason, in words that hold no secret.
     fn put(&self, name: String, content: Bytes) -> Boxed<Result<(), NotWritten>>;
+
+    /// Reads a blob back; `None` where there is none.
+    ///
+    /// # Errors
+    /// The reason, in words that hold no secret.
+    fn get(&self, name: String) -> Boxed<Result<Option<Bytes>, String>>;
 }
 
 /// Why a blob was not written.

@@ -18,6 +18,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use containers::{Host, StartReport, Watch};
 use jiff::Timestamp;
 use store::{DiagnosticsLevel, Entry, Id, Store};
@@ -183,6 +184,23 @@ impl Diagnostics {
             ended: Instant::now(),
             what: What::Job(Box::new(job)),
         });
+    }
+
+    /// What was written of a job that ended at that time; `None` where nothing was.
+    ///
+    /// # Errors
+    /// Why it cannot be read, in words that hold no secret.
+    pub async fn of_job(
+        &self,
+        entry: &Arc<Entry>,
+        job: Id,
+        ended: Timestamp,
+    ) -> Result<Option<Bytes>, String> {
+        let destination = self.shared.destinations.of(entry.clone());
+        let destination = destination.await.map_err(|fault| fault.name())?;
+        let prefix = destination.prefix(Kind::Job);
+        let name = blob_name(prefix, ended, &job.to_string());
+        destination.get(name).await
     }
 
     /// Takes a record, or drops and counts it; never waits.

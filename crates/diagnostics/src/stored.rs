@@ -109,6 +109,22 @@ impl Destination for Place {
             }
         })
     }
+
+    fn get(&self, name: String) -> Boxed<Result<Option<Bytes>, String>> {
+        let place = self.clone();
+        Box::pin(async move {
+            let at = place.location(name).map_err(|fault| fault.name())?;
+            let read = async {
+                let source = place.storage.open(&at).await?;
+                source.read(0..source.size).await?.whole().await
+            };
+            match read.await {
+                Ok(content) => Ok(Some(content)),
+                Err(failure) if failure.kind == FailureKind::NotFound => Ok(None),
+                Err(failure) => Err(failure.text),
+            }
+        })
+    }
 }
 
 fn not_written(failure: Failure) -> NotWritten {

@@ -76,6 +76,13 @@ impl Destination for Place {
             Ok(())
         })
     }
+
+    fn get(&self, name: String) -> Boxed<Result<Option<Bytes>, String>> {
+        let blobs = self.storage.blobs.lock().unwrap();
+        let found = blobs.iter().find(|(there, _)| *there == name);
+        let content = found.map(|(_, content)| content.clone());
+        Box::pin(async move { Ok(content) })
+    }
 }
 
 struct Places(Arc<Storage>);
@@ -281,6 +288,16 @@ async fn each_kind_has_its_place_and_says_what_happened() {
         "{text}"
     );
 
+    let read = bench
+        .diagnostics
+        .of_job(&bench.entry, Id([7; 16]), now)
+        .await;
+    assert!(read.unwrap().is_some());
+    let other = bench
+        .diagnostics
+        .of_job(&bench.entry, Id([8; 16]), now)
+        .await;
+    assert_eq!(other, Ok(None));
     let (name, job) = of(&Id([7; 16]).to_string());
     assert!(name.starts_with(&format!("{ids}/batch/2")), "{name}");
     assert_eq!(job["state"], "Failed");

@@ -17,6 +17,7 @@ pub(crate) enum Action {
     ListJobs,
     StartJob,
     GetJob,
+    GetJobLogs,
     CancelJob,
     SwaggerInWorkspace,
     SwaggerInSubscription,
@@ -151,6 +152,7 @@ impl Action {
             Action::ListJobs => Box::pin(jobs::list(call)).await,
             Action::StartJob => Box::pin(jobs::start(call)).await,
             Action::GetJob => Box::pin(jobs::get(call)).await,
+            Action::GetJobLogs => Box::pin(jobs::logs::get(call)).await,
             Action::CancelJob => Box::pin(jobs::cancel(call)).await,
             Action::SwaggerInWorkspace => Box::pin(score::swagger_json(call, Workspace)).await,
             Action::SwaggerInSubscription => {

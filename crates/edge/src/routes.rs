@@ -76,6 +76,11 @@ pub(crate) static ROUTES: &[Route] = &[
         &[(POST, StartJob)],
     ),
     route(
+        "/workspaces/{workspace}/services/{service}/jobs/{job}/logs",
+        Jobs,
+        &[(GET, GetJobLogs)],
+    ),
+    route(
         "/subscriptions/{subscription}/services/{service}/jobs",
         Jobs,
         &[(POST, SubmitJob), (GET, ListJobs), (DELETE, CancelJob)],
@@ -99,6 +104,11 @@ pub(crate) static ROUTES: &[Route] = &[
         "/subscriptions/{subscription}/services/{service}/uploads",
         Jobs,
         &[(POST, UploadInSubscription)],
+    ),
+    route(
+        "/subscriptions/{subscription}/services/{service}/jobs/{job}/logs",
+        Jobs,
+        &[(GET, GetJobLogs)],
     ),
     route(
         "/workspaces/{workspace}/services/{service}/swagger.json",

@@ -58,6 +58,10 @@ impl Destination for Kept {
         self.0.lock().unwrap().push((name, content));
         Box::pin(async { Ok(()) })
     }
+
+    fn get(&self, _: String) -> Boxed<Result<Option<bytes::Bytes>, String>> {
+        Box::pin(async { Ok(None) })
+    }
 }
 
 const DEFINITION: &str = r#"{

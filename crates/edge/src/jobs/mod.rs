@@ -5,6 +5,7 @@
 //! asked of inputs, outputs and blobs is asked by [`jobs::Queue`].
 
 mod details;
+pub(crate) mod logs;
 mod request;
 mod status;
 pub(crate) mod swagger;
