@@ -1,6 +1,6 @@
 //! Rows of the batch API that a client provokes when it submits, starts or asks.
 
-use faults::bad_argument;
+use faults::{bad_argument, internal_error, invalid_operation};
 use serde_json::{Value, json};
 
 use crate::support::batch::own;
@@ -177,6 +177,60 @@ pub fn missing_required_output_overrides() {
     }
 }
 
+/// A job that was cancelled is not started again.
+pub fn cannot_start_job() {
+    let server = Server::start();
+    let service = server.deploy_linear("linear");
+    let body = with_input(&service);
+    let start = |job: &str| service.ask_jobs("POST", &format!("/{job}/start"));
+    let job = service.submitted(&body);
+    assert_eq!(service.ask_jobs("DELETE", &format!("/{job}")).status, 204);
+    assert_fault(
+        &start(&job),
+        invalid_operation::cannot_start_job("Cancelled"),
+    );
+}
+
+/// The body of a job over a blob of one row.
+fn with_input(service: &Service) -> Value {
+    json!({"Inputs": {"input1": service.upload("in.csv", b"x\n1\n")}})
+}
+
+/// A job that was submitted before the ledger's file was changed; the server runs again.
+fn with_ledger(change: &str) -> (Server, Service, String) {
+    let mut server = Server::start();
+    let service = server.deploy_linear("linear");
+    let body = with_input(&service);
+    let job = service.submitted(&body);
+    server.end(libc::SIGTERM);
+    let ledger =
+        rusqlite::Connection::open(server.data().join("ledger.sqlite")).expect("the ledger");
+    assert_eq!(ledger.execute(change, []).expect("the change"), 1);
+    drop(ledger);
+    server.start_again();
+    let service = Service {
+        address: server.address,
+        ..service
+    };
+    (server, service, job)
+}
+
+/// A status in the ledger that no job has.
+pub fn unknown_job_status_code() {
+    let (_server, service, job) = with_ledger("UPDATE jobs SET state = 9");
+    for (method, rest) in [
+        ("GET", format!("/{job}")),
+        ("POST", format!("/{job}/start")),
+        ("DELETE", format!("/{job}")),
+        ("GET", String::new()),
+    ] {
+        assert_fault(
+            &service.ask_jobs(method, &rest),
+            internal_error::unknown_job_status_code("9"),
+        );
+    }
+}
+
 /// A service beside a blob service that somebody else runs.
 struct Beside {
     storage: Storage,
@@ -245,6 +299,14 @@ pub fn blob_not_found() {
             "403 AuthenticationFailed: The signature is not right.",
         )
         .at("input1"),
+    );
+    // In the workspace's own store.
+    let reply = beside.submit(own("batch/absent.csv"));
+    assert_eq!(
+        (reply.status, reply.header("x-ms-error-code")),
+        (400, Some("BlobNotFound")),
+        "{}",
+        reply.text()
     );
 }
 

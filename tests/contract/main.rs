@@ -147,6 +147,8 @@ provocations! {
     "BadArgument.MissingOutputOverrideSpecification" => batch::missing_output_override_specification;
     "BadArgument.MissingRequiredOutputOverrides" => batch::missing_required_output_overrides;
     "BadArgument.UnknownError" => batch::storage_says_nothing;
+    "InvalidOperation.CannotStartJob" => batch::cannot_start_job;
+    "InternalError.UnknownJobStatusCode" => batch::unknown_job_status_code;
 }
 
 /// Rows of the list above that batch jobs provoke as well.
@@ -185,7 +187,7 @@ mod on_the_batch_surface {
 }
 
 /// How long `pending.txt` may be. Lower it with every name that leaves the list.
-const MOST_PENDING: usize = 9;
+const MOST_PENDING: usize = 7;
 
 /// The root of the repository.
 fn root() -> PathBuf {

@@ -26,6 +26,16 @@ pub fn service_uris_not_found() {
         &service.score_x(1.0),
         internal_error::service_uris_not_found(),
     );
+    for (method, rest) in [
+        ("POST", ""),
+        ("GET", ""),
+        ("GET", "/0123456789abcdef0123456789abcdef"),
+    ] {
+        assert_fault(
+            &service.ask_jobs(method, rest),
+            internal_error::service_uris_not_found(),
+        );
+    }
     let ready = Request::new("GET", "/readyz").send(server.address);
     assert_fault(&ready, Fault::bare(Class::ServiceUnavailable));
     let stranger = Request::new("POST", &format!("{}?api-version=2.0", service.path()))

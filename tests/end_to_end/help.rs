@@ -358,6 +358,15 @@ fn the_jobs_page_shows_each_call_and_a_request_that_is_taken() {
             "{section}"
         );
     }
+    // The request is of the right form: what is missing is its file alone.
+    let request: Value = serde_json::from_str(&pre(&html, "id=\"requestSummary\"")).unwrap();
+    let reply = service.submit(&request);
+    assert_eq!(
+        (reply.status, reply.header("x-ms-error-code")),
+        (400, Some("BlobNotFound")),
+        "{}",
+        reply.text()
+    );
 }
 
 #[test]

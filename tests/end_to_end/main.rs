@@ -6,6 +6,7 @@ mod support;
 
 mod arm;
 mod backups;
+mod batch;
 mod blobs;
 mod classic;
 mod clients;

@@ -21,9 +21,16 @@ impl Service {
     /// A call about jobs by the primary key.
     #[track_caller]
     pub fn ask_jobs(&self, method: &str, rest: &str) -> Reply {
-        Request::new(method, &self.jobs(rest))
-            .bearer(&self.primary)
+        self.request_jobs(method, &self.jobs(rest))
             .send(self.address)
+    }
+
+    /// A call of a path by the primary key, as an HTTP library makes it: the URLs of the reply are
+    /// those of this address.
+    pub fn request_jobs(&self, method: &str, path: &str) -> Request {
+        Request::new(method, path)
+            .header("Host", &self.address.to_string())
+            .bearer(&self.primary)
     }
 
     /// Uploads a file into the workspace's own store; how a job names it.
