@@ -247,7 +247,7 @@ impl Live {
             .scorer
             .set_options(&options::scoring_options(settings));
         parts.manager.set_options(rules);
-        parts.storage.set(options::storage(), outbound);
+        parts.storage.set(options::storage(settings), outbound);
         parts
             .diagnostics
             .set_options(options::diagnostics(settings));

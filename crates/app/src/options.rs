@@ -90,9 +90,15 @@ pub(crate) fn outbound(settings: &Settings) -> Result<outbound::Outbound, Fault>
     })
 }
 
-/// What of storage may be named by this installation's own rights.
-pub(crate) fn storage() -> storage::Options {
-    storage::Options::default()
+/// What batch jobs may name, and the credentials for it that the environment holds.
+pub(crate) fn storage(settings: &Settings) -> storage::Options {
+    storage::Options {
+        roots: settings.batch_storage_roots.clone(),
+        credentials: std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .filter(|(name, _)| storage::Options::is_credential(name))
+            .collect(),
+    }
 }
 
 /// How much of diagnostics is held and written at once.

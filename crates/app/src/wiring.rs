@@ -150,7 +150,7 @@ impl Server {
         store.blobs.set_limit(settings.limit_disk.0);
         let pool = options::pool_limits(settings);
         let outbound = options::outbound(settings).map_err(|fault| refused(&telemetry, fault))?;
-        let storage = Storage::new(options::storage(), outbound.clone(), store.clone());
+        let storage = Storage::new(options::storage(settings), outbound.clone(), store.clone());
         let cache = options::cache(settings).map_err(|fault| refused(&telemetry, fault))?;
         let cache = Some(Arc::new(cache));
         let registry = Arc::new(modules::registry());

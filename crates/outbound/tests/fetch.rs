@@ -5,6 +5,8 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Full};
 use outbound::{Answer, Kind, Options, Outbound, Source, Unusable};
 
 /// A server that answers its n-th connection with the n-th reply, and the last one for ever.
@@ -218,6 +220,51 @@ async fn the_operators_authority_is_trusted_beside_the_public_ones() {
     })
     .unwrap();
     assert_eq!(&trusting.get_whole(&url, 100).await.unwrap()[..], b"hello");
+    // Requests of any method are held to the same.
+    let failure = client().send(put(&url)).await.unwrap_err();
+    assert_eq!(
+        (failure.kind, failure.transient),
+        (Kind::Unreachable, false),
+        "{failure:?}"
+    );
+    let reply = trusting.send(put(&url)).await.unwrap();
+    let body = reply.into_body().collect().await.unwrap().to_bytes();
+    assert_eq!(&body[..], b"hello");
+}
+
+fn put(url: &str) -> hyper::Request<Full<Bytes>> {
+    hyper::Request::put(url)
+        .body(Full::new(Bytes::from_static(b"content")))
+        .unwrap()
+}
+
+#[tokio::test]
+async fn requests_of_any_method_reach_what_is_allowed_and_follow_nobody() {
+    let moved = "HTTP/1.1 307 M\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n";
+    let server = serve(&[moved]);
+    let reply = client().send(put(&server.url("/a"))).await.unwrap();
+    assert_eq!(reply.status(), 307);
+    assert!(server.heads.lock().unwrap()[0].starts_with("PUT /a HTTP/1.1\r\n"));
+    assert!(server.heads.lock().unwrap()[0].contains("content-length: 7\r\n"));
+    // The name is listed, its address is not.
+    let by_name = Outbound::new(Options {
+        allow: vec!["http://localhost".parse().unwrap()],
+        ..options()
+    })
+    .unwrap();
+    let port = server.address.port();
+    for url in [
+        format!("http://localhost:{port}/"),
+        server.url("/"),
+        format!("https://localhost:{port}/"),
+    ] {
+        let failure = by_name.send(put(&url)).await.unwrap_err();
+        assert_eq!(failure.kind, Kind::NotAllowed, "{url}: {failure:?}");
+        assert!(!failure.transient);
+    }
+    let failure = client().send(put("ftp://127.0.0.1/")).await.unwrap_err();
+    assert_eq!(failure.kind, Kind::Malformed);
+    assert_eq!(server.calls(), 1);
 }
 
 #[test]

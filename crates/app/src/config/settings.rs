@@ -283,6 +283,11 @@ settings! {
     "outbound.max_size" cluster => outbound_max_size: Size = Size(1 << 30);
     /// Authorities that are trusted beside the public ones when fetching, a PEM file.
     "outbound.ca" reload => outbound_ca: Option<PathBuf> = None;
+    /// Below which places batch jobs may name blobs that are read and written with this
+    /// installation's own rights: `s3://bucket`, `gs://bucket/path`, `az://account/container`,
+    /// `file:///folder`. The credentials are those of the environment (`AWS_…`, `GOOGLE_…`,
+    /// `AZURE_STORAGE_…`); the hosts must stand in `outbound.allow` too.
+    "batch.storage.roots" cluster => batch_storage_roots: Vec<storage::Root> = Vec::new();
     /// Descriptions of the operator's own module ids, a JSON file for each; without one,
     /// `modules.d` in the data directory.
     "modules.dir" => modules_dir: Option<PathBuf> = None;

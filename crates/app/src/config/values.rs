@@ -106,6 +106,16 @@ impl Value for outbound::Entry {
     }
 }
 
+impl Value for storage::Root {
+    fn read(text: &str) -> Result<Self, String> {
+        text.parse()
+    }
+
+    fn show(&self) -> String {
+        quoted(&self.to_string())
+    }
+}
+
 impl Value for manage::Grant {
     fn read(text: &str) -> Result<Self, String> {
         text.parse()

@@ -7,13 +7,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use object_store::aws::AmazonS3Builder;
 use object_store::client::{HttpRequest, HttpRequestBody};
-use object_store::gcp::GoogleCloudStorageBuilder;
-use object_store::multipart::{MultipartStore, PartId};
+use object_store::gcp::{GcpCredentialProvider, GoogleCloudStorageBuilder};
+use object_store::multipart::MultipartStore;
 use object_store::path::Path;
 use object_store::signer::{Method, SignedUrlOptions, Signer, Url};
 use object_store::{
-    Attribute, Attributes, GetOptions, ObjectStore, ObjectStoreExt as _, PutMultipartOptions,
-    PutOptions, PutPayload,
+    Attribute, Attributes, GetOptions, HeaderValue, ObjectStore, ObjectStoreExt as _,
+    PutMultipartOptions, PutOptions, PutPayload,
 };
 use outbound::{Outbound, Said};
 use store::Id;
@@ -23,14 +23,21 @@ use super::reading::{open, path_of};
 use super::{Clouds, rest};
 use crate::adapter::{Adapter, Doing};
 use crate::staging::Upload;
+use crate::text::{encoded_path, encoded_query};
 use crate::{Failure, FailureKind, Joined, Part, PartLimits, Source, Staging};
 
+/// Where Google's buckets are.
+const GOOGLE: &str = "https://storage.googleapis.com";
 /// The metadata that tells which upload a blob comes from.
 const MARKER: &str = "umpire-upload";
-/// The most parts of an upload.
-const PARTS: u32 = 10_000;
-/// How many attempts at a part have a number of their own where we choose the numbers.
+/// How many attempts at a part have a number of their own.
 const ATTEMPTS: u32 = 4;
+/// Both services know 10,000 numbers.
+const LIMITS: PartLimits = PartLimits {
+    min: 5 << 20,
+    max: 5 << 30,
+    most: 10_000 / ATTEMPTS,
+};
 /// How long a request that is signed ahead may take.
 const SOON: Duration = Duration::from_secs(15 * 60);
 
@@ -43,15 +50,21 @@ pub(super) struct Bucket {
     outbound: Outbound,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// How the request is made that completes an upload. `object_store`'s own counts the parts.
 enum Kind {
+    /// By a signed URL.
     S3,
-    Gcs,
+    /// By a token.
+    Gcs {
+        /// Where the bucket is.
+        url: String,
+        tokens: GcpCredentialProvider,
+    },
 }
 
 impl std::fmt::Debug for Bucket {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Bucket({:?})", self.kind)
+        f.write_str("Bucket")
     }
 }
 
@@ -67,17 +80,6 @@ impl Bucket {
             parts: client.clone(),
             signer: client,
             outbound: outbound.clone(),
-        }
-    }
-
-    fn limits(&self) -> PartLimits {
-        PartLimits {
-            min: 5 << 20,
-            max: 5 << 30,
-            most: match self.kind {
-                Kind::S3 => PARTS / ATTEMPTS,
-                Kind::Gcs => PARTS,
-            },
         }
     }
 }
@@ -133,7 +135,13 @@ pub(crate) fn gcs(
             .with_http_connector(Connector(clouds.outbound.clone()))
             .build()
             .map_err(|error| failure_of(&error, &Last::default()))?;
-        Ok(Bucket::new(Kind::Gcs, client, &clouds.outbound))
+        let base = credentials.iter().find(|(n, _)| n == "GOOGLE_BASE_URL");
+        let base = base.map_or(GOOGLE, |(_, url)| url.trim_end_matches('/'));
+        let kind = Kind::Gcs {
+            url: format!("{base}/{bucket}"),
+            tokens: client.credentials().clone(),
+        };
+        Ok(Bucket::new(kind, client, &clouds.outbound))
     })?;
     blob(opened, key)
 }
@@ -254,27 +262,32 @@ struct Parts {
 }
 
 impl Parts {
-    /// The number under which an attempt at a part is staged, from 0. S3 takes any ascending
-    /// numbers, so a late attempt gets one that is not asked for. `object_store` commits Google's
-    /// by counting; there the same bytes of a late attempt have the same name.
+    /// The number under which an attempt at a part is staged, from 0. Numbers need only ascend, so
+    /// a late attempt gets one that is not asked for.
     fn index(&self, number: u32, attempt: u32) -> Result<usize, Failure> {
-        let most = self.bucket.limits().most;
-        if number >= most {
-            let text = format!("there are more than {most} parts");
+        if number >= LIMITS.most {
+            let text = format!("there are more than {} parts", LIMITS.most);
             return Err(Failure::new(FailureKind::Full, text));
         }
-        Ok(match self.bucket.kind {
-            Kind::S3 => (number * ATTEMPTS + attempt % ATTEMPTS) as usize,
-            Kind::Gcs => number as usize,
-        })
+        Ok((number * ATTEMPTS + attempt % ATTEMPTS) as usize)
     }
 
-    async fn complete_s3(&self, parts: &[(usize, &str)]) -> Result<(), Failure> {
-        let mut body =
-            "<CompleteMultipartUpload xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">"
-                .to_owned();
-        for (index, etag) in parts {
-            let number = index + 1;
+    async fn complete(&self, parts: &[Part]) -> Result<(), Failure> {
+        let empty;
+        let parts = match parts {
+            // There is no upload without a part.
+            [] => {
+                empty = [self.stage(0, 0, Bytes::new()).await?];
+                &empty
+            }
+            parts => parts,
+        };
+        let mut body = "<CompleteMultipartUpload>".to_owned();
+        for part in parts {
+            let named = part.0.split_once(' ');
+            let (number, etag) = named.ok_or_else(|| {
+                Failure::new(FailureKind::BadName, "a part is of another kind of storage")
+            })?;
             let etag = etag.replace('&', "&amp;").replace('<', "&lt;");
             body.push_str(&format!(
                 "<Part><PartNumber>{number}</PartNumber><ETag>{etag}</ETag></Part>"
@@ -282,19 +295,18 @@ impl Parts {
         }
         body.push_str("</CompleteMultipartUpload>");
         let body = Bytes::from(body);
-        let options = SignedUrlOptions::new().with_query([("uploadId", self.id.as_str())]);
-        let sign = self
-            .bucket
-            .signer
-            .signed_url_opts(Method::POST, &self.path, SOON, &options);
-        let url = watched(sign).await?;
+        let (url, token) = self.where_to_complete().await?;
         let make = || {
+            let wrong = || Failure::new(FailureKind::BadName, "the blob's URL cannot be read");
             let mut request = HttpRequest::new(HttpRequestBody::from(body.clone()));
             *request.method_mut() = Method::POST;
-            *request.uri_mut() = url
-                .as_str()
-                .parse()
-                .map_err(|_| Failure::new(FailureKind::BadName, "the URL cannot be read"))?;
+            *request.uri_mut() = url.parse().map_err(|_| wrong())?;
+            if let Some(token) = &token {
+                let value = HeaderValue::from_str(&format!("Bearer {token}"));
+                let mut value = value.map_err(|_| wrong())?;
+                value.set_sensitive(true);
+                request.headers_mut().insert("authorization", value);
+            }
             Ok(request)
         };
         let reply = rest::repeated(&self.bucket.outbound, make).await?;
@@ -306,36 +318,27 @@ impl Parts {
         }
     }
 
-    async fn complete(&self, parts: &[Part]) -> Result<(), Failure> {
-        let wrong = || Failure::new(FailureKind::BadName, "a part is of another kind of storage");
-        let read: Option<Vec<(usize, &str)>> = parts
-            .iter()
-            .map(|part| {
-                let (index, etag) = part.0.split_once(' ')?;
-                Some((index.parse().ok()?, etag))
-            })
-            .collect();
-        let mut read = read.ok_or_else(wrong)?;
-        let empty;
-        if read.is_empty() && self.bucket.kind == Kind::S3 {
-            // There is no upload without a part.
-            empty = self.stage(0, 0, Bytes::new()).await?;
-            read.push((0, empty.0.split_once(' ').ok_or_else(wrong)?.1));
+    /// The URL of the request that completes the upload, and a token where it is not signed.
+    async fn where_to_complete(&self) -> Result<(String, Option<String>), Failure> {
+        match &self.bucket.kind {
+            Kind::S3 => {
+                let options = SignedUrlOptions::new().with_query([("uploadId", self.id.as_str())]);
+                let sign =
+                    self.bucket
+                        .signer
+                        .signed_url_opts(Method::POST, &self.path, SOON, &options);
+                Ok((watched(sign).await?.to_string(), None))
+            }
+            Kind::Gcs { url, tokens } => {
+                let url = format!(
+                    "{url}/{}?uploadId={}",
+                    encoded_path(self.path.as_ref()),
+                    encoded_query(&self.id)
+                );
+                let credential = watched(tokens.get_credential()).await?;
+                Ok((url, Some(credential.bearer.clone())))
+            }
         }
-        if self.bucket.kind == Kind::S3 {
-            return self.complete_s3(&read).await;
-        }
-        if read.iter().enumerate().any(|(i, (index, _))| i != *index) {
-            return Err(wrong());
-        }
-        let ids = read.iter().map(|(_, etag)| PartId {
-            content_id: (*etag).to_owned(),
-        });
-        let complete = self
-            .bucket
-            .parts
-            .complete_multipart(&self.path, &self.id, ids.collect());
-        watched(complete).await.map(drop)
     }
 
     /// Whether the blob that is there comes of this upload.
@@ -356,7 +359,7 @@ impl Upload for Parts {
     }
 
     fn limits(&self) -> PartLimits {
-        self.bucket.limits()
+        LIMITS
     }
 
     fn stage(&self, number: u32, attempt: u32, bytes: Bytes) -> Doing<'_, Part> {
@@ -368,7 +371,7 @@ impl Upload for Parts {
                 .parts
                 .put_part(&self.path, &self.id, index, payload);
             let part = watched(put).await?;
-            Ok(Part(format!("{index} {}", part.content_id)))
+            Ok(Part(format!("{} {}", index + 1, part.content_id)))
         })
     }
 

@@ -1,4 +1,4 @@
-//! S3, as moto has it.
+//! Buckets, as moto has them.
 
 use storage::{BlobReference, FailureKind, Options};
 
@@ -35,6 +35,7 @@ async fn by_this_installations_credentials() {
         stray: Some(reference("s3://no-such-bucket/a.csv".into())),
         no_blob: ("NoSuchKey", "The specified key does not exist."),
         no_container: ("NoSuchBucket", "The specified bucket does not exist"),
+        keeps_metadata: true,
         part: 5 << 20,
         remembers: false,
         _store: folder,
@@ -61,4 +62,36 @@ async fn credentials_that_nobody_knows() {
         says(&failure, said);
         assert!(!format!("{failure:?}").contains("no-secret-at-all"));
     }
+}
+
+/// Google's service speaks S3's language but for signatures and the names of headers, and there is
+/// no emulator of it to be had that takes uploads in parts: here moto answers in its place.
+#[tokio::test]
+async fn googles_by_a_token() {
+    let Some(s3) = S3::start() else { return };
+    s3.create_bucket("bucket1");
+    let options = Options {
+        roots: ["gs://bucket1", "gs://nosuchbucket"]
+            .map(|root| root.parse().unwrap())
+            .to_vec(),
+        credentials: [
+            ("GOOGLE_BASE_URL", s3.endpoint()),
+            ("GOOGLE_BEARER_TOKEN", "token".to_owned()),
+        ]
+        .map(|(name, value)| (name.to_owned(), value))
+        .to_vec(),
+    };
+    let (storage, folder) = patient(options);
+    cases::unsigned(&Place {
+        storage,
+        blob: Box::new(|name| reference(format!("gs://bucket1/in/{name}"))),
+        stray: Some(reference("gs://nosuchbucket/a.csv".into())),
+        no_blob: ("NoSuchKey", "The specified key does not exist."),
+        no_container: ("NoSuchBucket", "The specified bucket does not exist"),
+        keeps_metadata: false,
+        part: 5 << 20,
+        remembers: false,
+        _store: folder,
+    })
+    .await;
 }

@@ -21,6 +21,8 @@ pub struct Place {
     pub no_blob: (&'static str, &'static str),
     /// What is said when the blob container is missing.
     pub no_container: (&'static str, &'static str),
+    /// Whether an empty blob can be committed twice: moto does not keep Google's metadata.
+    pub keeps_metadata: bool,
     /// The fewest bytes of a part.
     pub part: usize,
     /// Whether it knows a commit again that another has written over.

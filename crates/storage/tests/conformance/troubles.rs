@@ -106,7 +106,7 @@ async fn a_service_that_falls_silent_in_the_middle() {
             let _ = stream.write_all(b"HTTP/1.1 206 P\r\nContent-Range: bytes 0-0/100\r\nContent-Length: 100\r\nETag: \"x\"\r\n\r\nhalf");
         }
     });
-    let (storage, _folder) = storage(Options::default(), outbound(0, Duration::from_millis(200)));
+    let (storage, _folder) = storage(Options::default(), outbound(0, Duration::from_secs(2)));
     let at = locate(&storage, &page(address));
     let source = storage.open(&at).await.unwrap();
     assert_eq!(source.size, 100);
