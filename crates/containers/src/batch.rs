@@ -42,7 +42,7 @@ pub struct Work {
 pub struct WorkInput {
     /// The service's name of the input.
     pub port: String,
-    /// How the bytes hold records. They are not compressed: whoever cuts has decoded them.
+    /// How the bytes hold records. Packed ones are read from the file's first byte on.
     #[serde(with = "file_type")]
     pub file: FileType,
     /// The names of the columns, in the file's order.

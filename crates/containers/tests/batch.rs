@@ -3,13 +3,18 @@
 mod common;
 
 use std::fs::File;
-use std::io::{Write, pipe};
+use std::io::{Seek, Write, pipe};
+use std::sync::Arc;
 
 use common::batch::{call, file, text, watched, whole_file, work};
 use common::{Bench, options, package, stored, until};
 use containers::HostOptions;
 use containers::batch::{OutputKind, Piece, WorkDone, WorkEnd};
 use serde_json::json;
+use tables::files::{
+    BadRows, Compression, FileType, RecordReader, TableWriter, UnpackLimits, Unpacker,
+};
+use tables::{Column, DataType, Field, Limits, Schema, Strings, Table, Values};
 
 fn lines(range: std::ops::Range<u64>) -> String {
     range.map(|n| format!("row {n}\n")).collect()
@@ -239,5 +244,83 @@ async fn a_container_whose_memory_is_spent_says_so() {
     assert!(failed.end.is_transient());
     assert_eq!(failed.fault.name(), "MemoryQuotaViolation.OutOfMemoryLimit");
     assert_eq!(failed.fault.details()[0].args, ["64"]);
+    bench.end().await;
+}
+
+/// Rows of one text column, as a file of that type, in two parts where the format has such.
+fn rows_as(file: FileType, column: &str, texts: impl Fn(u64) -> String) -> Vec<u8> {
+    let schema = Schema::new(vec![Field::new(column, DataType::String)]).unwrap();
+    let schema = Arc::new(schema);
+    let (mut writer, mut bytes) = (TableWriter::new(file, true), Vec::new());
+    for part in [0..15_000, 15_000..20_000] {
+        let texts: Strings = part.map(&texts).collect();
+        let table = Table::new(schema.clone(), vec![Arc::new(Column::from(texts))]);
+        writer.write(&table, None, &mut bytes).unwrap();
+    }
+    writer.finish(&mut bytes).unwrap();
+    bytes
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_format_is_read_in_blocks_and_whole_and_written() {
+    let bench = Bench::with_service(options());
+    for ending in [".csv.gz", ".tsv.zst", ".arff", ".arff.gz", ".parquet"] {
+        let of_type = FileType::of_name(ending).unwrap();
+        let bytes = rows_as(of_type, "do", |n| format!("row {n}"));
+        for whole in [false, true] {
+            let target = tempfile::tempfile().unwrap();
+            let piece = Piece::File {
+                offset: 0,
+                len: bytes.len() as u64,
+            };
+            let descriptors = vec![file(&bytes).into(), target.try_clone().unwrap().into()];
+            let mut call = call(work(vec![piece]), descriptors);
+            call.work.inputs[0].file = of_type;
+            call.work.whole = whole;
+            if of_type.compression != Compression::None && ending.contains("sv") {
+                // The head of packed text is within it: the runner takes it off, so it is a row
+                // here, whose text is the column's name.
+                call.work.inputs[0].first_line = 1;
+            }
+            let (call, progress) = watched(call);
+            let done = bench.batch(1, call).await.unwrap();
+            let head = ending.contains("sv");
+            assert_eq!(done.rows, 20_000 + u64::from(head), "{ending}");
+            let first = if head { "did do\n" } else { "" };
+            assert_eq!(
+                text(target),
+                format!("said\n{first}{}", said(0..20_000)),
+                "{ending}"
+            );
+            assert!(progress.bytes() > 0, "{ending}");
+        }
+        // And the other way about.
+        let target = tempfile::tempfile().unwrap();
+        let mut call = whole_file(&lines(0..20_000), &target);
+        call.work.outputs[0].file = of_type;
+        let done = bench.batch(1, call).await.unwrap();
+        let len = target.metadata().unwrap().len();
+        assert_eq!(done.written, [len]);
+        let schema = Schema::new(vec![Field::new("said", DataType::String)]).unwrap();
+        let schema = Arc::new(schema);
+        let mut target = target;
+        target.rewind().unwrap();
+        let mut unpacked =
+            Unpacker::new(target, of_type.compression, UnpackLimits::default()).unwrap();
+        let limits = Limits::default();
+        let names = vec!["said".to_owned()];
+        let mut reader =
+            RecordReader::new(of_type.format, &schema, &names, 1, &limits, BadRows::Fail).unwrap();
+        let mut texts = Vec::new();
+        while let Some(block) = reader.read_block(&mut unpacked, 1000).unwrap() {
+            let Values::Str(column) = &block.table.column(0).values else {
+                panic!("texts");
+            };
+            texts.extend(column.iter().map(str::to_owned));
+        }
+        let texts = texts.iter().filter(|text| *text != "said");
+        let expected = (0..20_000).map(|n| format!("did row {n}"));
+        assert!(texts.cloned().eq(expected), "{ending}");
+    }
     bench.end().await;
 }

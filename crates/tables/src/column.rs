@@ -411,6 +411,33 @@ impl Column {
             validity: self.validity.as_ref().map(picked),
         }
     }
+
+    /// Adds the values of a column of the same type behind these; `false`, and nothing is added,
+    /// where the layouts differ or the texts do not fit into one column.
+    #[must_use]
+    pub fn append(&mut self, other: &Column) -> bool {
+        let before = self.len();
+        match (&mut self.values, &other.values) {
+            (Values::Bool(to), Values::Bool(from)) => to.extend_from_slice(from),
+            (Values::I32(to), Values::I32(from)) => to.extend_from_slice(from),
+            (Values::I64(to), Values::I64(from)) => to.extend_from_slice(from),
+            (Values::U64(to), Values::U64(from)) => to.extend_from_slice(from),
+            (Values::F32(to), Values::F32(from)) => to.extend_from_slice(from),
+            (Values::F64(to), Values::F64(from)) => to.extend_from_slice(from),
+            (Values::Str(to), Values::Str(from)) if to.fits(from.arena().len()) => {
+                from.iter().for_each(|text| to.push(text));
+            }
+            _ => return false,
+        }
+        if self.validity.is_some() || other.validity.is_some() {
+            let all = |len| Bitmap::filled(len, true);
+            let present = self.validity.get_or_insert_with(|| all(before));
+            for row in 0..other.len() {
+                present.push(!other.is_missing(row));
+            }
+        }
+        true
+    }
 }
 
 macro_rules! column_from {

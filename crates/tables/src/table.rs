@@ -186,6 +186,22 @@ impl Table {
         Table::with_rows(schema, self.columns.clone(), self.rows)
     }
 
+    /// Adds the rows of a table of the same columns behind these; `None` where they are not the
+    /// same, or the texts of a column come to more than one can hold (2 GiB).
+    #[must_use]
+    pub fn append(mut self, other: &Table) -> Option<Table> {
+        if self.columns.len() != other.columns.len() {
+            return None;
+        }
+        for (column, more) in self.columns.iter_mut().zip(&other.columns) {
+            if !Arc::make_mut(column).append(more) {
+                return None;
+            }
+        }
+        self.rows += other.rows;
+        Some(self)
+    }
+
     /// The rows at these positions, in that order.
     ///
     /// # Panics
@@ -204,7 +220,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::Table;
-    use crate::column::{Column, Strings};
+    use crate::column::{Bitmap, Column, Strings};
     use crate::data_type::DataType;
     use crate::schema::{Field, Schema};
 
@@ -219,6 +235,28 @@ mod tests {
             Arc::new(Column::from(names)),
         ];
         Table::new(Arc::new(schema.unwrap()), columns)
+    }
+
+    #[test]
+    fn rows_are_added_behind_others_with_what_is_missing() {
+        let mut gaps = people();
+        let mut missing = Bitmap::filled(3, true);
+        missing.set(1, false);
+        let ages = Column::with_validity(gaps.column(0).values.clone(), missing);
+        gaps.columns[0] = Arc::new(ages);
+        let both = people().append(&gaps).unwrap().append(&people()).unwrap();
+        assert_eq!(both.rows(), 9);
+        let missing: Vec<usize> = (0..9)
+            .filter(|&row| both.column(0).is_missing(row))
+            .collect();
+        assert_eq!(missing, [4]);
+        assert_eq!(both.column(0).number(8), Some(38.0));
+        assert_eq!(
+            both.take(&[5, 6]).column(1),
+            people().take(&[2, 0]).column(1)
+        );
+        assert!(people().append(&people().select(&[0])).is_none());
+        assert!(people().append(&people().select(&[1, 0])).is_none());
     }
 
     #[test]

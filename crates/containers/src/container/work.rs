@@ -1,15 +1,22 @@
 //! A piece of a batch job: records in, blocks of rows through the plan, parts of outputs out.
 
-use std::io;
+use std::io::{self, Read};
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
 
 use faults::{Class, Fault, internal_error, request_timeout};
 use graph::{Parameters, Plan};
-use tables::files::{BadRows, Block, RecordReader, SourceText, TableWriter};
-use tables::{Limits, Table};
+use tables::files::{
+    BadRows, Block, Compression, Format, ParquetReader, RecordReader, SourceText, TableWriter,
+    UnpackLimits, Unpacker, unreadable,
+};
+use tables::{Limits, Schema, Table};
 
 use super::engine::{Progress, Request};
-use super::work_files::{Input, Sink};
-use crate::batch::{Answer, OutputFacts, OutputKind, Work, WorkDone, WorkEnd, scalars, told};
+use super::work_files::{Input, Placed, Reading, Sink};
+use crate::batch::{
+    Answer, OutputFacts, OutputKind, Piece, Work, WorkDone, WorkEnd, WorkInput, scalars, told,
+};
 
 /// Cells of a block's input at most: so many doubles stay in a processor's cache from the reader
 /// to the writer.
@@ -88,12 +95,35 @@ struct PieceOfWork<'a> {
     cancelled: &'a (dyn Fn() -> bool + Sync),
     progress: Progress<'a>,
     /// In the order of the work.
-    inputs: Vec<Input<'a>>,
+    inputs: Vec<WorkFile<'a>>,
     /// By input of the plan, its position in the work.
     by_port: Vec<usize>,
     outputs: Vec<Output<'a>>,
     rejects: Option<Sink<'a>>,
     done: WorkDone,
+}
+
+/// An input, whose pieces are taken when it is read.
+struct WorkFile<'a> {
+    input: &'a WorkInput,
+    pieces: Vec<(Piece, OwnedFd)>,
+    reading: Arc<Reading>,
+}
+
+/// The records of an input.
+enum Records<'a> {
+    Stream(Box<RecordReader>, Box<dyn Read + 'a>),
+    /// Read where they lie, column by column.
+    Parquet(Box<ParquetReader>),
+}
+
+impl Records<'_> {
+    fn block(&mut self, rows: usize) -> Result<Option<Block>, Fault> {
+        match self {
+            Records::Stream(reader, input) => reader.read_block(input, rows),
+            Records::Parquet(reader) => reader.read_block(rows),
+        }
+    }
 }
 
 struct Output<'a> {
@@ -136,7 +166,11 @@ impl<'a> PieceOfWork<'a> {
             let pieces = input.pieces.iter();
             let pieces = pieces.map(|piece| Ok((*piece, next()?)));
             let pieces = pieces.collect::<Result<Vec<_>, Fault>>()?;
-            inputs.push(Input::new(pieces, cancelled));
+            inputs.push(WorkFile {
+                input,
+                pieces,
+                reading: Arc::default(),
+            });
         }
         let position = |name: &str| work.inputs.iter().position(|input| input.port == name);
         let ports = plan.ports().iter().map(|port| position(&port.name));
@@ -176,41 +210,66 @@ impl<'a> PieceOfWork<'a> {
         Ok(piece)
     }
 
-    fn reader(&self, input: usize) -> Result<RecordReader, Fault> {
-        let (port, input) = match (
-            self.by_port.iter().position(|&i| i == input),
-            self.work.inputs.get(input),
-        ) {
-            (Some(port), Some(input)) => (&self.plan.ports()[port], input),
-            _ => return Err(unfit(&"no such input")),
-        };
+    /// The records of an input, from its first on.
+    fn records(
+        &mut self,
+        input: usize,
+        schema: &Arc<Schema>,
+        keep_source: bool,
+    ) -> Result<Records<'a>, Stop> {
+        let file = &mut self.inputs[input];
+        let (told, reading) = (file.input, file.reading.clone());
+        let mut pieces = std::mem::take(&mut file.pieces);
         let bad_rows = match self.work.rejects {
             true => BadRows::Reject,
             false => BadRows::Fail,
         };
-        RecordReader::new(
-            input.file.format,
-            &port.schema,
-            &input.names,
-            input.first_line,
-            self.limits,
-            bad_rows,
-        )
+        let format = told.file.format;
+        if format == Format::Parquet && told.file.compression == Compression::None {
+            match Placed::new(pieces, &reading) {
+                Ok(placed) => {
+                    let reader =
+                        ParquetReader::new(Arc::new(placed), schema, self.limits, bad_rows);
+                    let reader = reader.map_err(|fault| self.failed(input, fault))?;
+                    return Ok(Records::Parquet(Box::new(reader)));
+                }
+                Err(with_pipe) => pieces = with_pipe,
+            }
+        }
+        let (names, line) = (&told.names, told.first_line);
+        let reader = RecordReader::new(format, schema, names, line, self.limits, bad_rows)?;
+        let reader = match keep_source {
+            true => reader,
+            false => reader.without_source(),
+        };
+        let bytes = Input::new(pieces, &reading, self.cancelled);
+        let bytes: Box<dyn Read + 'a> = match told.file.compression {
+            Compression::None => Box::new(bytes),
+            packed => {
+                let unpacked = Unpacker::new(bytes, packed, UnpackLimits::default());
+                Box::new(unpacked.map_err(|error| unreadable(&error))?)
+            }
+        };
+        Ok(Records::Stream(Box::new(reader), bytes))
     }
 
-    /// The next block of an input. A file that cannot be read is told from one that holds what is
-    /// no row.
+    /// The next block of an input.
     fn block(
-        &mut self,
-        reader: &mut RecordReader,
+        &self,
+        records: &mut Records<'_>,
         input: usize,
         rows: usize,
     ) -> Result<Option<Block>, Stop> {
-        let read = reader.read_block(&mut self.inputs[input], rows);
-        read.map_err(|fault| match self.inputs[input].take_error() {
+        let read = records.block(rows);
+        read.map_err(|fault| self.failed(input, fault))
+    }
+
+    /// Tells a file that cannot be read from one that holds what is no row.
+    fn failed(&self, input: usize, fault: Fault) -> Stop {
+        match self.inputs[input].reading.take_error() {
             Some(error) => Stop::File(WorkEnd::Input(input), error),
             None => Stop::Fault(fault),
-        })
+        }
     }
 
     /// Sets a block's bad records aside.
@@ -244,7 +303,7 @@ impl<'a> PieceOfWork<'a> {
     }
 
     fn tell(&self) {
-        let bytes = self.inputs.iter().map(Input::taken).sum();
+        let bytes = self.inputs.iter().map(|file| file.reading.taken()).sum();
         self.progress
             .set(self.done.rows + self.done.rejected, bytes);
     }
@@ -254,12 +313,12 @@ impl<'a> PieceOfWork<'a> {
         if !self.plan.row_wise() || self.inputs.len() != 1 {
             return Err(unfit(&"the plan needs whole tables").into());
         }
-        let mut reader = self.reader(0)?;
         let schema = self.plan.ports()[0].schema.clone();
+        let mut records = self.records(0, &schema, true)?;
         let (least, most) = BLOCK_ROWS;
         let rows = (BLOCK_CELLS / schema.len().max(1)).clamp(least, most);
         let mut none_yet = true;
-        while let Some(block) = self.block(&mut reader, 0, rows)? {
+        while let Some(block) = self.block(&mut records, 0, rows)? {
             self.check()?;
             self.reject(&block)?;
             if block.table.rows() > 0 {
@@ -281,15 +340,21 @@ impl<'a> PieceOfWork<'a> {
         let mut tables = Vec::new();
         for port in 0..self.by_port.len() {
             let input = self.by_port[port];
-            let mut reader = self.reader(input)?.without_source();
             let schema = self.plan.ports()[port].schema.clone();
-            let table = match self.block(&mut reader, input, usize::MAX)? {
-                Some(block) => {
-                    self.reject(&block)?;
-                    block.table
-                }
-                None => Table::empty(schema),
-            };
+            let mut records = self.records(input, &schema, false)?;
+            let mut table = Table::empty(schema);
+            while let Some(block) = self.block(&mut records, input, usize::MAX)? {
+                self.reject(&block)?;
+                table = match table.rows() {
+                    0 => block.table.clone(),
+                    // Parquet comes by groups of rows.
+                    _ => table.append(&block.table).ok_or_else(|| {
+                        Fault::bare(Class::InternalError)
+                            .because("an input whose texts do not fit into one table")
+                    })?,
+                };
+                self.check()?;
+            }
             if port == 0 {
                 self.done.rows = table.rows() as u64;
             }

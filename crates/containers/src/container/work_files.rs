@@ -5,6 +5,10 @@ use std::fs::File;
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::FileExt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tables::files::{Pieces, ReadAt};
 
 use crate::batch::Piece;
 use crate::system;
@@ -17,12 +21,89 @@ const PATIENCE_MS: i32 = 100;
 /// Asks whether the work is to stop.
 type Cancelled<'a> = &'a (dyn Fn() -> bool + Sync);
 
-/// The bytes of an input.
+/// What is known of an input while somebody else reads it.
+#[derive(Debug, Default)]
+pub(super) struct Reading {
+    taken: AtomicU64,
+    error: Mutex<Option<io::Error>>,
+}
+
+impl Reading {
+    /// Bytes read so far.
+    pub(super) fn taken(&self) -> u64 {
+        self.taken.load(Ordering::Relaxed)
+    }
+
+    /// What the system said where reading failed.
+    pub(super) fn take_error(&self) -> Option<io::Error> {
+        let mut error = self.error.lock().unwrap_or_else(PoisonError::into_inner);
+        error.take()
+    }
+
+    /// Notes what came of a read.
+    fn note(&self, read: io::Result<usize>) -> io::Result<usize> {
+        match read {
+            Ok(count) => {
+                self.taken.fetch_add(count as u64, Ordering::Relaxed);
+                Ok(count)
+            }
+            Err(error) => {
+                let told = io::Error::other(error.to_string());
+                *self.error.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+                Err(told)
+            }
+        }
+    }
+}
+
+/// The bytes of an input whose pieces are files, at any place.
+pub(super) struct Placed {
+    pieces: Pieces,
+    reading: Arc<Reading>,
+}
+
+impl Placed {
+    /// The input, or the pieces back where one is a pipe.
+    pub(super) fn new(
+        pieces: Vec<(Piece, OwnedFd)>,
+        reading: &Arc<Reading>,
+    ) -> Result<Placed, Vec<(Piece, OwnedFd)>> {
+        if pieces.iter().any(|(piece, _)| *piece == Piece::Pipe) {
+            return Err(pieces);
+        }
+        let files = pieces.into_iter().filter_map(|(piece, fd)| match piece {
+            Piece::File { offset, len } => Some((File::from(fd), offset, len)),
+            Piece::Pipe => None,
+        });
+        Ok(Placed {
+            pieces: Pieces(files.collect()),
+            reading: reading.clone(),
+        })
+    }
+}
+
+impl ReadAt for Placed {
+    fn size(&self) -> io::Result<u64> {
+        self.pieces.size()
+    }
+
+    fn read_at(&self, offset: u64, out: &mut [u8]) -> io::Result<usize> {
+        let read = self.pieces.read_at(offset, out);
+        let read = match read {
+            Ok(0) if !out.is_empty() && offset < self.size()? => {
+                Err(io::Error::other("the file ends too early"))
+            }
+            read => read,
+        };
+        self.reading.note(read)
+    }
+}
+
+/// The bytes of an input, one after another.
 pub(super) struct Input<'a> {
     pieces: std::vec::IntoIter<(Piece, OwnedFd)>,
     current: Option<Source>,
-    taken: u64,
-    error: Option<io::Error>,
+    reading: Arc<Reading>,
     cancelled: Cancelled<'a>,
 }
 
@@ -32,24 +113,17 @@ enum Source {
 }
 
 impl<'a> Input<'a> {
-    pub(super) fn new(pieces: Vec<(Piece, OwnedFd)>, cancelled: Cancelled<'a>) -> Input<'a> {
+    pub(super) fn new(
+        pieces: Vec<(Piece, OwnedFd)>,
+        reading: &Arc<Reading>,
+        cancelled: Cancelled<'a>,
+    ) -> Input<'a> {
         Input {
             pieces: pieces.into_iter(),
             current: None,
-            taken: 0,
-            error: None,
+            reading: reading.clone(),
             cancelled,
         }
-    }
-
-    /// Bytes read so far.
-    pub(super) fn taken(&self) -> u64 {
-        self.taken
-    }
-
-    /// What the system said where reading failed.
-    pub(super) fn take_error(&mut self) -> Option<io::Error> {
-        self.error.take()
     }
 
     fn read_some(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
@@ -73,7 +147,7 @@ impl<'a> Input<'a> {
                 Some(Source::File { file, offset, len }) => {
                     let most = usize::try_from(*len).unwrap_or(usize::MAX);
                     let room = buffer.len().min(most);
-                    let read = retried(|| file.read_at(&mut buffer[..room], *offset))?;
+                    let read = retried(|| FileExt::read_at(file, &mut buffer[..room], *offset))?;
                     if read == 0 {
                         let text = format!("the file ends {len} bytes too early");
                         return Err(io::Error::other(text));
@@ -87,7 +161,6 @@ impl<'a> Input<'a> {
                 }
             };
             if read > 0 {
-                self.taken += read as u64;
                 return Ok(read);
             }
             // The end of a piece: its descriptor is closed.
@@ -101,11 +174,8 @@ impl Read for Input<'_> {
         if buffer.is_empty() {
             return Ok(0);
         }
-        self.read_some(buffer).map_err(|error| {
-            let told = io::Error::other(error.to_string());
-            self.error = Some(error);
-            told
-        })
+        let read = self.read_some(buffer);
+        self.reading.note(read)
     }
 }
 
@@ -247,7 +317,8 @@ mod tests {
             (Piece::Pipe, read.into()),
             (Piece::File { offset: 0, len: 2 }, file(b"yz")),
         ];
-        let mut input = Input::new(pieces, &|| false);
+        let reading = Arc::<Reading>::default();
+        let mut input = Input::new(pieces, &reading, &|| false);
         let mut all = Vec::new();
         input.read_to_end(&mut all).unwrap();
         writer.join().unwrap();
@@ -256,24 +327,33 @@ mod tests {
             (&all[..4], &all[all.len() - 3..]),
             (&b"cdep"[..], &b"pyz"[..])
         );
-        assert_eq!(input.taken(), 300_005);
+        assert_eq!(reading.taken(), 300_005);
     }
 
     #[test]
     fn a_file_that_is_too_short_is_an_input_that_cannot_be_read() {
         let pieces = vec![(Piece::File { offset: 1, len: 5 }, file(b"abc"))];
-        let mut input = Input::new(pieces, &|| false);
+        let reading = Arc::<Reading>::default();
+        let mut input = Input::new(pieces, &reading, &|| false);
         let mut all = Vec::new();
         input.read_to_end(&mut all).unwrap_err();
         assert_eq!(all, b"bc");
-        let error = input.take_error().unwrap();
+        let error = reading.take_error().unwrap();
         assert_eq!(error.to_string(), "the file ends 3 bytes too early");
+        let pieces = vec![(Piece::File { offset: 1, len: 5 }, file(b"abc"))];
+        let placed = Placed::new(pieces, &reading).ok().unwrap();
+        assert_eq!(placed.read_at(1, &mut [0; 9]).unwrap(), 1);
+        placed.read_at(2, &mut [0; 9]).unwrap_err();
+        let error = reading.take_error().unwrap();
+        assert_eq!(error.to_string(), "the file ends too early");
+        assert_eq!(placed.read_at(5, &mut [0; 9]).unwrap(), 0);
     }
 
     #[test]
     fn a_pipe_that_nobody_serves_does_not_hold_work_that_is_stopped() {
         let (read, _write) = pipe().unwrap();
-        let mut input = Input::new(vec![(Piece::Pipe, read.into())], &|| true);
+        let pieces = vec![(Piece::Pipe, read.into())];
+        let mut input = Input::new(pieces, &Arc::default(), &|| true);
         input.read(&mut [0; 8]).unwrap_err();
         let (_read, write) = pipe().unwrap();
         let mut sink = Sink::new(write.into(), &|| true);
