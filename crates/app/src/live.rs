@@ -26,6 +26,8 @@ pub(crate) struct Parts {
     pub(crate) host: Host,
     /// Throttles and buffers.
     pub(crate) scorer: Arc<Scorer>,
+    /// Batch jobs.
+    pub(crate) jobs: jobs::Queue,
     /// Rules for services.
     pub(crate) manager: manage::Manager,
     /// What was fetched.
@@ -242,7 +244,10 @@ impl Live {
             parts.cache.clone(),
             parts.modules.clone(),
         )?;
+        let jobs = options::jobs(settings);
+        jobs.check()?;
         parts.host.set_options(&options::host_options(settings))?;
+        parts.jobs.set_options(jobs)?;
         parts
             .scorer
             .set_options(&options::scoring_options(settings));
@@ -288,6 +293,9 @@ impl Live {
         options::host_options(&new.settings)
             .check()
             .map_err(|fault| invalid("containers", fault.cause().unwrap_or_default()))?;
+        options::jobs(&new.settings)
+            .check()
+            .map_err(|fault| invalid("batch", fault.cause().unwrap_or_default()))?;
         let text = format!("{:#}\n", Value::from(object.clone()));
         let blobs = &self.parts.store.blobs;
         blobs.put_system(SystemBlob::ClusterConfiguration, text.as_bytes())?;

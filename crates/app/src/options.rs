@@ -101,6 +101,26 @@ pub(crate) fn storage(settings: &Settings) -> storage::Options {
     }
 }
 
+/// How many jobs there may be, and how they are run.
+pub(crate) fn jobs(settings: &Settings) -> jobs::Options {
+    let spool = settings.batch_spool_dir.clone();
+    let usual = jobs::Options::in_folder(spool.unwrap_or_else(|| settings.data.join("spool")));
+    jobs::Options {
+        parallel: match settings.batch_parallel {
+            0 => usual.parallel,
+            parallel => parallel,
+        },
+        jobs_per_endpoint: settings.batch_jobs_per_endpoint as u64,
+        queue_per_endpoint: settings.batch_queue_per_endpoint as u64,
+        queue: settings.batch_queue as u64,
+        lease: settings.batch_lease.0,
+        attempts: u32::try_from(settings.batch_attempts).unwrap_or(u32::MAX),
+        chunk_size: settings.batch_chunk_size.0,
+        spool_limit: settings.batch_spool_limit.0,
+        ..usual
+    }
+}
+
 /// How much of diagnostics is held and written at once.
 pub(crate) fn diagnostics(settings: &Settings) -> diagnostics::Options {
     diagnostics::Options {

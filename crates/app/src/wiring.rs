@@ -38,6 +38,7 @@ pub(crate) struct Server {
     edge: Edge,
     live: Arc<Live>,
     host: Host,
+    runner: jobs::Runner,
     diagnostics: Diagnostics,
     listener: TcpListener,
     manager: manage::Manager,
@@ -174,14 +175,20 @@ impl Server {
             telemetry.clone(),
             &options::scoring_options(settings),
         ));
-        let jobs = jobs::Queue::new(
+        let job_options = options::jobs(settings);
+        job_options
+            .check()
+            .map_err(|fault| refused(&telemetry, fault))?;
+        let (jobs, runner) = jobs::start(
             jobs::Parts {
                 store: store.clone(),
                 storage: storage.clone(),
+                lane: Arc::new(host.clone()),
                 source: source.clone(),
                 registry: registry.clone(),
+                telemetry: telemetry.clone(),
             },
-            jobs::Options::in_folder(settings.data.join("spool")),
+            job_options,
         );
         let rules = {
             let (cache, own_modules) = (cache.clone(), own_modules.clone());
@@ -228,7 +235,7 @@ impl Server {
         let edge = Edge::new(
             Interior {
                 scorer: scorer.clone(),
-                jobs,
+                jobs: jobs.clone(),
                 manager: manager.clone(),
                 store: store.clone(),
                 telemetry: telemetry.clone(),
@@ -250,6 +257,7 @@ impl Server {
                 store,
                 host: host.clone(),
                 scorer,
+                jobs,
                 manager: manager.clone(),
                 telemetry: telemetry.clone(),
                 edge: edge.clone(),
@@ -265,6 +273,7 @@ impl Server {
             edge,
             live,
             host,
+            runner,
             diagnostics,
             listener,
             manager,
@@ -290,12 +299,19 @@ impl Server {
             tracing::debug!("standard output is closed");
         }
         let edge = self.edge.clone();
-        let stopped = async {
+        let (stop_jobs, jobs_stopped) = tokio::sync::oneshot::channel::<()>();
+        let running = tokio::spawn(self.runner.run(async move {
+            // Where nobody is left to say so it is time too.
+            let _ = jobs_stopped.await;
+        }));
+        let stopped = async move {
             tokio::select! {
                 () = stop => {}
                 () = signals.next() => {}
             }
             edge.set_ready(false);
+            // Jobs go on at the next start; calls do not.
+            drop(stop_jobs);
             tracing::info!("draining: calls under way are finished first");
             tokio::time::sleep(NOT_READY).await;
         };
@@ -304,6 +320,8 @@ impl Server {
         let drain = move || live.settings().settings.drain.0;
         let serving = async {
             let ended = self.edge.serve(self.listener, stopped, &drain).await;
+            // It gives up what it does within seconds.
+            let _ = running.await;
             host.shutdown(match ended {
                 Ended::Drained => drain(),
                 Ended::Cut => Duration::ZERO,

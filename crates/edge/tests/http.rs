@@ -123,12 +123,14 @@ async fn served_with(options: Options, definition: &str) -> Served {
     );
     let registry = Arc::new(graph::Registry::new());
     let outbound = outbound::Outbound::new(outbound::Options::default()).unwrap();
-    let jobs = jobs::Queue::new(
+    let (jobs, _runner) = jobs::start(
         jobs::Parts {
             store: store.clone(),
             storage: storage::Storage::new(storage::Options::default(), outbound, store.clone()),
+            lane: Arc::new(host.clone()),
             source,
             registry: registry.clone(),
+            telemetry: telemetry.clone(),
         },
         jobs::Options::in_folder(data.path().join("spool")),
     );

@@ -9,16 +9,21 @@
 //! those that were under way are begun again, and an output is not seen before the last of them.
 
 mod checks;
+mod lane;
+mod live;
 mod options;
 mod ports;
 mod queue;
 mod request;
+mod runner;
 mod shared;
 mod view;
 
+pub use lane::{Doing, Lane, Service};
 pub use options::Options;
 pub use queue::Queue;
 pub use request::{JobRequest, OnBadRow};
-pub use shared::Parts;
+pub use runner::Runner;
+pub use shared::{Parts, start};
 pub use store::{ApiVersion, JobState};
 pub use view::{JobPage, JobView, Page, Progress};

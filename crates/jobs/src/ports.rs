@@ -4,11 +4,11 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use containers::RevisionSource;
-use faults::{Fault, bad_argument};
+use containers::batch::scalars;
+use faults::Fault;
 use graph::{Package, Plan, Registry};
 use serde_json::{Map, Value};
 use store::Entry;
-use tables::Scalar;
 
 /// How many packages are kept in memory.
 const KEPT: usize = 64;
@@ -85,22 +85,7 @@ impl Ports {
     /// `BadArgument.RequestBodyInvalid` for a value that is a list or an object; those of
     /// [`Plan::parameters`].
     pub(crate) fn check_parameters(&self, given: &Map<String, Value>) -> Result<(), Fault> {
-        let given: Vec<(String, Scalar)> = given
-            .iter()
-            .map(|(name, value)| Ok((name.clone(), scalar(name, value)?)))
-            .collect::<Result<_, Fault>>()?;
+        let given = scalars(given)?;
         Plan::check_parameters(&self.package, &self.registry, &given)
-    }
-}
-
-fn scalar(name: &str, value: &Value) -> Result<Scalar, Fault> {
-    match value {
-        Value::Null => Ok(Scalar::Null),
-        Value::Bool(value) => Ok(Scalar::Bool(*value)),
-        Value::Number(number) => Ok(Scalar::Number(number.to_string())),
-        Value::String(text) => Ok(Scalar::String(text.clone())),
-        Value::Array(_) | Value::Object(_) => Err(bad_argument::request_body_invalid()
-            .at(format!("GlobalParameters.{name}"))
-            .because("a parameter's value is a list or an object")),
     }
 }

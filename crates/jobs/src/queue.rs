@@ -10,7 +10,7 @@ use store::{Actor, ApiVersion, Entry, Id, JobCursor, JobLimits, JobState, NewJob
 use crate::checks;
 use crate::options::Options;
 use crate::request::{JobRequest, Kept, OnBadRow, Placed, REJECTS, Target};
-use crate::shared::{Parts, Shared};
+use crate::shared::Shared;
 use crate::view::{self, JobPage, JobView, Page};
 
 /// The most jobs of one page of a list.
@@ -27,19 +27,17 @@ impl std::fmt::Debug for Queue {
 }
 
 impl Queue {
-    /// A queue of jobs.
-    pub fn new(parts: Parts, options: Options) -> Queue {
-        Queue(Shared::new(parts, options))
+    pub(crate) fn new(shared: Arc<Shared>) -> Queue {
+        Queue(shared)
     }
 
     /// Lets these hold from now on. What is under way goes on as it began.
     ///
     /// # Errors
     /// As for [`Options::check`]; then nothing has changed.
-    pub fn set_options(&self, options: Options, storage: Storage) -> Result<(), Fault> {
+    pub fn set_options(&self, options: Options) -> Result<(), Fault> {
         options.check()?;
         self.0.options.store(Arc::new(options));
-        self.0.storage.store(Arc::new(storage));
         self.0.wake.notify_one();
         Ok(())
     }
@@ -65,7 +63,7 @@ impl Queue {
         actor: &Actor,
     ) -> Result<Id, Fault> {
         let shared = &*self.0;
-        let storage = shared.storage();
+        let storage = &shared.storage;
         let ports = shared.packages.of(endpoint).await?;
         let accepted: Vec<&str> = ports.inputs().collect();
         let given: Vec<&str> = ports.outputs().collect();
@@ -103,17 +101,17 @@ impl Queue {
             };
             placed
                 .target
-                .resolve(&storage, workspace, placed.purpose())?;
+                .resolve(storage, workspace, placed.purpose())?;
             outputs.push(placed);
         }
-        let rejects = rejects(&storage, workspace, &request.on_bad_row, &outputs)?;
+        let rejects = rejects(storage, workspace, &request.on_bad_row, &outputs)?;
         let kept = Kept {
             inputs: kept_inputs,
             outputs,
             rejects,
             parameters: request.parameters,
         };
-        let places = kept.places(&storage, workspace)?;
+        let places = kept.places(storage, workspace)?;
         for (i, place) in places.iter().enumerate() {
             if places.iter().take(i).any(|other| other == place) {
                 return Err(Fault::bare(faults::Class::BadArgument)
@@ -199,12 +197,12 @@ impl Queue {
         let record = ledger.job(endpoint.endpoint, job).await?;
         let finished = record.state == JobState::Finished;
         let workspace = record.workspace;
-        let mut view = view::of(record);
+        let mut view = view::of(record, self.0.live.of(job));
         if finished && let Some(bytes) = ledger.job_request(job).await? {
             let kept = Kept::from_bytes(&bytes)?;
-            let storage = self.0.storage();
+            let storage = &self.0.storage;
             (view.outputs, view.rejects) =
-                view::signed(&storage, workspace, &kept, base_url).await?;
+                view::signed(storage, workspace, &kept, base_url).await?;
         }
         Ok(view)
     }
@@ -236,7 +234,13 @@ impl Queue {
         jobs.truncate(limit);
         let last = jobs.last().map(|job| job.number.to_string());
         Ok(JobPage {
-            jobs: jobs.into_iter().map(view::of).collect(),
+            jobs: jobs
+                .into_iter()
+                .map(|job| {
+                    let live = self.0.live.of(job.id);
+                    view::of(job, live)
+                })
+                .collect(),
             next: last.filter(|_| more),
         })
     }

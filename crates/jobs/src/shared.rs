@@ -7,10 +7,15 @@ use containers::RevisionSource;
 use graph::Registry;
 use storage::Storage;
 use store::Store;
+use telemetry::Telemetry;
 use tokio::sync::Notify;
 
+use crate::lane::Lane;
+use crate::live::Live;
 use crate::options::Options;
 use crate::ports::Packages;
+use crate::queue::Queue;
+use crate::runner::Runner;
 
 /// What jobs are made of.
 pub struct Parts {
@@ -18,38 +23,47 @@ pub struct Parts {
     pub store: Arc<Store>,
     /// Every kind of storage.
     pub storage: Storage,
+    /// Where chunks are worked on.
+    pub lane: Arc<dyn Lane>,
     /// Where the packages of revisions are read.
     pub source: Arc<dyn RevisionSource>,
     /// The modules of this installation.
     pub registry: Arc<Registry>,
+    /// Log and metrics.
+    pub telemetry: Telemetry,
 }
 
 /// What the queue and the runner share.
 pub(crate) struct Shared {
     pub(crate) store: Arc<Store>,
-    pub(crate) storage: ArcSwap<Storage>,
+    pub(crate) storage: Storage,
+    pub(crate) lane: Arc<dyn Lane>,
     pub(crate) packages: Arc<Packages>,
+    pub(crate) telemetry: Telemetry,
+    /// How far work has come that is not in the ledger yet.
+    pub(crate) live: Live,
     pub(crate) options: ArcSwap<Options>,
     /// Told when there may be something to do: a job was started or cancelled.
     pub(crate) wake: Notify,
 }
 
 impl Shared {
-    pub(crate) fn new(parts: Parts, options: Options) -> Arc<Shared> {
-        Arc::new(Shared {
-            packages: Arc::new(Packages::new(parts.source, parts.registry)),
-            store: parts.store,
-            storage: ArcSwap::from_pointee(parts.storage),
-            options: ArcSwap::from_pointee(options),
-            wake: Notify::new(),
-        })
-    }
-
-    pub(crate) fn storage(&self) -> Storage {
-        Storage::clone(&self.storage.load())
-    }
-
     pub(crate) fn options(&self) -> Arc<Options> {
         self.options.load_full()
     }
+}
+
+/// Puts jobs together: what takes them in, and what runs them once [`Runner::run`] is called.
+pub fn start(parts: Parts, options: Options) -> (Queue, Runner) {
+    let shared = Arc::new(Shared {
+        packages: Arc::new(Packages::new(parts.source, parts.registry)),
+        store: parts.store,
+        storage: parts.storage,
+        lane: parts.lane,
+        telemetry: parts.telemetry,
+        live: Live::default(),
+        options: ArcSwap::from_pointee(options),
+        wake: Notify::new(),
+    });
+    (Queue::new(shared.clone()), Runner::new(shared))
 }

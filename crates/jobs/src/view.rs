@@ -79,8 +79,14 @@ pub struct Progress {
     pub seconds_left: Option<u64>,
 }
 
-/// A job without where its outputs are.
-pub(crate) fn of(record: JobRecord) -> JobView {
+/// A job without where its outputs are. `live` are rows and bytes that are done and not in the
+/// ledger yet.
+pub(crate) fn of(mut record: JobRecord, live: (u64, u64)) -> JobView {
+    if record.state == JobState::Running {
+        let total = record.bytes_total.unwrap_or(u64::MAX);
+        record.rows = record.rows.saturating_add(live.0);
+        record.bytes_read = record.bytes_read.saturating_add(live.1).min(total);
+    }
     JobView {
         progress: progress(&record),
         id: record.id,

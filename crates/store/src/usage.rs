@@ -29,6 +29,12 @@ pub struct Counter {
 }
 
 impl Counter {
+    /// Counts time at work that belongs to no answered call of its own.
+    pub fn work(&self, compute: Duration) {
+        let compute = u64::try_from(compute.as_micros()).unwrap_or(u64::MAX);
+        self.compute.fetch_add(compute, Relaxed);
+    }
+
     /// Counts one answered call and the time that it was at work.
     pub fn count(&self, compute: Duration) {
         let compute = u64::try_from(compute.as_micros()).unwrap_or(u64::MAX);

@@ -126,6 +126,7 @@ fn output(position: u32, token: &str) -> StagedOutput {
     StagedOutput {
         position,
         token: token.to_owned(),
+        parts: None,
         committed: false,
     }
 }
@@ -177,7 +178,14 @@ async fn a_job_goes_from_submission_to_its_end() {
     }
     let chunks = ledger.chunks(id).await.unwrap();
     assert_eq!(chunks[1].state, ChunkState::Done(done(11)));
-    assert!(ledger.begin_commit(id, job.fence).await.unwrap());
+    let parts = vec![(1, vec!["x".to_owned(), "y".to_owned()])];
+    let begun = ledger.begin_commit(id, job.fence, parts.clone()).await;
+    assert!(begun.unwrap());
+    let staged = ledger.staged_outputs(id).await.unwrap();
+    assert_eq!(
+        (&staged[0].parts, &staged[1].parts),
+        (&None, &Some(parts[0].1.clone()))
+    );
     let cancelled = ledger.cancel_job(entry.endpoint, id, "caller").await;
     assert!(!cancelled.unwrap(), "it is as good as finished");
     assert!(ledger.output_committed(id, job.fence, 1).await.unwrap());
@@ -253,7 +261,7 @@ async fn what_a_former_holder_writes_changes_nothing() {
     assert!(!ledger.release_chunk(id, old).await.unwrap());
     assert!(!ledger.hold_job(id, f, LEASE).await.unwrap());
     assert!(!ledger.add_chunks(id, f, vec![cut(2)], true).await.unwrap());
-    assert!(!ledger.begin_commit(id, f).await.unwrap());
+    assert!(!ledger.begin_commit(id, f, Vec::new()).await.unwrap());
     assert!(!ledger.output_committed(id, f, 0).await.unwrap());
     assert!(!ledger.end_job(id, f, Some(fault)).await.unwrap());
     ledger.release_job(id, f).await.unwrap();

@@ -21,8 +21,8 @@ pub use durations::Durations;
 pub use journal::{Note, NoteLevel};
 pub use log::{Format, LogOptions, Writer, init_logging, set_level};
 pub use metrics::{
-    CallGuard, ContainerMetrics, DiagnosticsMetrics, Dropped, EndpointMetrics, Outcome,
-    StorageMetrics,
+    BatchMetrics, CallGuard, ContainerMetrics, DiagnosticsMetrics, Dropped, EndpointMetrics,
+    Outcome, StorageMetrics,
 };
 
 /// Where a fault came out: the label `surface` of `faults_total`.
@@ -159,6 +159,11 @@ impl Telemetry {
     pub fn forget_endpoint(&self, endpoint: [u8; 16]) {
         self.0.metrics.forget_endpoint(endpoint);
         self.0.journal.forget(endpoint);
+    }
+
+    /// The series about batch jobs.
+    pub fn batch(&self) -> &BatchMetrics {
+        &self.0.metrics.batch
     }
 
     /// The series about what is stored.

@@ -212,6 +212,39 @@ impl DiagnosticsMetrics {
     }
 }
 
+/// Series about batch jobs.
+#[derive(Debug, Default)]
+pub struct BatchMetrics {
+    unfinished: Family<StaticLabels<1>, Gauge<u64, AtomicU64>>,
+    ended: Family<StaticLabels<1>, Counter>,
+    rows: Counter,
+    rejected: Counter,
+    chunk_duration: Durations,
+    /// Chunks that were begun again after a failure that might pass.
+    pub retries: Counter,
+}
+
+impl BatchMetrics {
+    /// How many jobs of a state there are that are not at their end.
+    pub fn unfinished(&self, state: &'static str, count: u64) {
+        self.unfinished
+            .get_or_create(&[("state", state)])
+            .set(count);
+    }
+
+    /// Counts a job that came to its end, by the state that it ended in.
+    pub fn ended(&self, state: &'static str) {
+        self.ended.get_or_create(&[("state", state)]).inc();
+    }
+
+    /// Counts a chunk that was done, with its rows and how long it took.
+    pub fn chunk_done(&self, rows: u64, rejected: u64, took: Duration) {
+        self.rows.inc_by(rows);
+        self.rejected.inc_by(rejected);
+        self.chunk_duration.observe(took);
+    }
+}
+
 pub(crate) struct Metrics {
     registry: Mutex<Registry>,
     faults: Family<StaticLabels<3>, Counter>,
@@ -224,6 +257,7 @@ pub(crate) struct Metrics {
     endpoints: RwLock<HashMap<[u8; 16], Arc<EndpointMetrics>>>,
     pub(crate) containers: ContainerMetrics,
     pub(crate) storage: StorageMetrics,
+    pub(crate) batch: BatchMetrics,
     pub(crate) diagnostics: DiagnosticsMetrics,
 }
 
@@ -241,6 +275,7 @@ impl Metrics {
             endpoints: RwLock::default(),
             containers: ContainerMetrics::default(),
             storage: StorageMetrics::default(),
+            batch: BatchMetrics::default(),
             diagnostics: DiagnosticsMetrics::default(),
         };
         {
@@ -323,6 +358,33 @@ impl Metrics {
                 "diagnostics_dropped",
                 "Records of diagnostics that were not written, by reason",
                 d.by_reason.clone(),
+            );
+            let b = &metrics.batch;
+            registry.register(
+                "jobs",
+                "Batch jobs that are not at their end, by state",
+                b.unfinished.clone(),
+            );
+            registry.register(
+                "jobs_ended",
+                "Batch jobs that came to their end, by state",
+                b.ended.clone(),
+            );
+            registry.register("job_rows", "Rows that jobs scored", b.rows.clone());
+            registry.register(
+                "job_rows_rejected",
+                "Rows that jobs rejected",
+                b.rejected.clone(),
+            );
+            registry.register(
+                "job_chunk_duration_seconds",
+                "Time of a chunk of a job, from its begin to its parts being staged",
+                b.chunk_duration.clone(),
+            );
+            registry.register(
+                "job_chunk_retries",
+                "Chunks of jobs that were begun again after a failure that might pass",
+                b.retries.clone(),
             );
             registry.register("containers_ready", "Containers ready", c.ready.clone());
             registry.register(

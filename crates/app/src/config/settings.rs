@@ -248,6 +248,27 @@ settings! {
     /// `auto` uses control groups where they can be written; `off` never.
     "containers.cgroup" => container_cgroup: Cgroups = Cgroups::Auto;
 
+    /// Chunks of batch jobs that are worked on at once, of all jobs together; 0 is as many as there
+    /// are processors.
+    "batch.parallel" cluster => batch_parallel: usize = 0;
+    /// Jobs of one endpoint that run at once; the others wait in the queue.
+    "batch.jobs_per_endpoint" cluster => batch_jobs_per_endpoint: usize = 40;
+    /// Jobs of one endpoint that may be submitted and not at their end.
+    "batch.queue_per_endpoint" cluster => batch_queue_per_endpoint: usize = 1000;
+    /// Jobs of all endpoints that may be submitted and not at their end.
+    "batch.queue" cluster => batch_queue: usize = 10_000;
+    /// How long a server that says nothing more is believed to go on with a job.
+    "batch.lease" cluster => batch_lease: Span = secs(30);
+    /// How often a chunk is tried before a failure that might pass fails its job.
+    "batch.attempts" cluster => batch_attempts: usize = 5;
+    /// Bytes of input that a chunk has, unless the place of the output wants larger parts.
+    "batch.chunk_size" cluster => batch_chunk_size: Size = Size(8 << 20);
+    /// The folder for packed inputs while they are unpacked, and for rejected rows; without one,
+    /// `spool` in the data directory.
+    "batch.spool_dir" => batch_spool_dir: Option<PathBuf> = None;
+    /// The most bytes of unpacked inputs in it.
+    "batch.spool_limit" cluster => batch_spool_limit: Size = Size(64 << 30);
+
     /// An identity provider (OpenID Connect) whose tokens sign in for the management APIs: its
     /// issuer, such as `https://login.example.com/realms/main`.
     "oidc.issuer" reload => oidc_issuer: Option<BaseUrl> = None;

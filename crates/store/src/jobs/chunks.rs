@@ -6,7 +6,7 @@ use faults::Fault;
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::hold::holds;
-use super::{NOW, StagedOutput, micros, signed};
+use super::{NOW, StagedOutput, micros, names, signed};
 use crate::Id;
 use crate::ledger::{Failure, Ledger};
 use crate::rows::{damaged, number_at};
@@ -220,11 +220,7 @@ impl Ledger {
         lease: ChunkLease,
         done: ChunkDone,
     ) -> Result<bool, Fault> {
-        let parts = serde_json::to_string(&done.parts).map_err(|e| {
-            faults::internal_error::unknown_error()
-                .caused_by(&e)
-                .because("the names of parts cannot be written down")
-        })?;
+        let parts = names(&done.parts)?;
         self.write(faults::internal_error::unknown_error, move |change| {
             let count = change
                 .transaction

@@ -6,12 +6,12 @@ use faults::Fault;
 use rusqlite::{Connection, params};
 
 use super::{
-    ApiVersion, JobState, NOW, end, forget_of_gone_endpoints, micros, request_context, signed,
-    version_at,
+    ApiVersion, JobState, NOW, end, forget_of_gone_endpoints, micros, names, request_context,
+    signed, version_at,
 };
 use crate::Id;
 use crate::ledger::{Failure, Ledger};
-use crate::rows::{id_at, number_at};
+use crate::rows::{damaged, id_at, number_at};
 
 /// Which jobs a node may take.
 #[derive(Debug, Clone, Copy)]
@@ -62,6 +62,8 @@ pub struct StagedOutput {
     pub position: u32,
     /// What the place calls the parts that are staged.
     pub token: String,
+    /// Its parts in their order, where no chunk has them.
+    pub parts: Option<Vec<String>>,
     /// Whether it is in place.
     pub committed: bool,
 }
@@ -191,13 +193,25 @@ impl Ledger {
         .await
     }
 
-    /// Writes down that only the outputs of a job are still to be put in place. `false` as for
-    /// [`Ledger::hold_job`].
+    /// Writes down that only the outputs of a job are still to be put in place, and the parts of
+    /// those, by position, of which no chunk has them. `false` as for [`Ledger::hold_job`].
     ///
     /// # Errors
     /// `InternalError.UnknownError` when the ledger fails.
-    pub async fn begin_commit(&self, job: Id, fence: u64) -> Result<bool, Fault> {
-        self.fenced(job, fence, |connection, job| {
+    pub async fn begin_commit(
+        &self,
+        job: Id,
+        fence: u64,
+        parts: Vec<(u32, Vec<String>)>,
+    ) -> Result<bool, Fault> {
+        self.fenced(job, fence, move |connection, job| {
+            for (position, parts) in &parts {
+                connection
+                    .prepare_cached(
+                        "UPDATE job_outputs SET parts = ?3 WHERE job_id = ?1 AND position = ?2",
+                    )?
+                    .execute(params![job.0, position, names(parts)?])?;
+            }
             connection
                 .prepare_cached("UPDATE jobs SET committing = 1 WHERE id = ?1")?
                 .execute([job.0])?;
@@ -381,6 +395,8 @@ fn candidates(connection: &Connection, rules: ClaimRules, most: usize) -> Result
 }
 
 fn claim(connection: &Connection, rules: ClaimRules, id: Id) -> Result<Found, Failure> {
+    // Whoever held it before works for nobody now.
+    release(connection, Some(id), None)?;
     connection
         .prepare_cached(&format!(
             "UPDATE jobs SET state = 1, started = coalesce(started, {NOW}), untidy = 1,
@@ -439,7 +455,7 @@ fn release(connection: &Connection, job: Option<Id>, node: Option<Id>) -> Result
 fn staged(connection: &Connection, job: Id) -> Result<Vec<StagedOutput>, Failure> {
     Ok(connection
         .prepare_cached(
-            "SELECT position, token, committed FROM job_outputs WHERE job_id = ?1
+            "SELECT position, token, committed, parts FROM job_outputs WHERE job_id = ?1
              ORDER BY position",
         )?
         .query_map([job.0], |row| {
@@ -447,6 +463,12 @@ fn staged(connection: &Connection, job: Id) -> Result<Vec<StagedOutput>, Failure
                 position: row.get(0)?,
                 token: row.get(1)?,
                 committed: row.get(2)?,
+                parts: match row.get::<_, Option<String>>(3)? {
+                    None => None,
+                    Some(text) => {
+                        Some(serde_json::from_str(&text).map_err(|_| damaged(3, "list of parts"))?)
+                    }
+                },
             })
         })?
         .collect::<Result<_, _>>()?)

@@ -43,6 +43,15 @@ fn micros(time: Duration) -> i64 {
     i64::try_from(time.as_micros()).unwrap_or(i64::MAX / 4)
 }
 
+/// Names of parts as they are kept.
+fn names(parts: &impl serde::Serialize) -> Result<String, Fault> {
+    serde_json::to_string(parts).map_err(|e| {
+        faults::internal_error::unknown_error()
+            .caused_by(&e)
+            .because("the names of parts cannot be written down")
+    })
+}
+
 fn signed(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }

@@ -65,6 +65,8 @@ CREATE TABLE job_outputs (
     position  INTEGER NOT NULL,
     -- What the place where it goes calls the parts that are staged there.
     token     TEXT NOT NULL,
+    -- Its parts in their order, where no chunk has them; JSON.
+    parts     TEXT,
     committed INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (job_id, position)
 ) STRICT, WITHOUT ROWID;
