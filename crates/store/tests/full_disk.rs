@@ -10,7 +10,7 @@ use std::process::Command;
 
 use common::{new_service, next_revision, put_blob};
 use faults::rows;
-use store::{ServiceWrite, Store};
+use store::{BlobAt, BlobProblem, Condition, ServiceWrite, Store};
 
 struct Mounted<'a>(&'a Path);
 
@@ -98,4 +98,64 @@ async fn a_full_disk_leaves_nothing_half_written() {
     let revision = store.ledger.revision(after.revision).await.unwrap();
     assert_eq!(revision.definition, big);
     assert_eq!(store.ledger.directory().services().count(), 1);
+}
+
+#[tokio::test]
+async fn a_full_disk_takes_no_blob_of_a_workspace_and_leaves_those_there() {
+    let dir = tempfile::tempdir().unwrap();
+    let Some(_mounted) = Mounted::tmpfs(dir.path(), "8m") else {
+        println!("skipped: this user may not mount a tmpfs");
+        return;
+    };
+    let data = dir.path().join("data");
+    let store = Store::open(&data, None).unwrap();
+    let workspace = store.ledger.directory().default_workspace().unwrap().id;
+    let at = BlobAt::new(workspace, "results", "out.csv").unwrap();
+    let any = Condition::default;
+    let received = async |content: &'static [u8]| {
+        let mut object = store.receive_object(u64::MAX).await?;
+        object.write(&bytes::Bytes::from_static(content)).await?;
+        object.sync().await
+    };
+    let before = received(b"before").await.unwrap();
+    store
+        .put_whole_blob(&at, "text/csv", before, any())
+        .await
+        .unwrap();
+    let files = || {
+        let folders = std::fs::read_dir(data.join("objects")).unwrap();
+        folders
+            .map(|folder| std::fs::read_dir(folder.unwrap().path()).unwrap().count())
+            .sum::<usize>()
+    };
+    let upload = store.begin_blob_upload(&at).await.unwrap();
+    let stuffing = dir.path().join("stuffing");
+    fill(&stuffing);
+
+    let is_full = |problem: &BlobProblem| match problem {
+        BlobProblem::Full(fault) => fault.is(&rows::InternalError::ContainerValidationFailed),
+        _ => false,
+    };
+    let refused = received(&[1; 100_000]).await.unwrap_err();
+    assert!(is_full(&refused), "{refused:?}");
+    // By whoever writes the file himself.
+    if let Ok(own) = store.new_object() {
+        let written = std::io::Write::write_all(&mut own.file(), &[1; 100_000]);
+        assert!(written.is_err());
+    }
+    assert_eq!((files(), store.blobs.used()), (1, 6), "nothing is left");
+    assert_eq!(store.open_blob(&at).await.unwrap().info().size, 6);
+
+    std::fs::remove_file(&stuffing).unwrap();
+    let block = received(&[1; 100_000]).await.unwrap();
+    store.stage_block(upload, "1", block).await.unwrap();
+    let list = ["1".to_owned()];
+    store
+        .commit_blob_upload(upload, &list, "text/csv")
+        .await
+        .unwrap();
+    drop(store);
+    let store = Store::open(&data, None).unwrap();
+    assert_eq!(store.open_blob(&at).await.unwrap().info().size, 100_000);
+    assert_eq!((files(), store.blobs.used()), (1, 100_000));
 }
