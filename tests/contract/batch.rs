@@ -177,7 +177,7 @@ pub fn missing_required_output_overrides() {
     }
 }
 
-/// A job that was cancelled is not started again.
+/// A job that was cancelled, and one that has finished, are not started again.
 pub fn cannot_start_job() {
     let server = Server::start();
     let service = server.deploy_linear("linear");
@@ -188,6 +188,13 @@ pub fn cannot_start_job() {
     assert_fault(
         &start(&job),
         invalid_operation::cannot_start_job("Cancelled"),
+    );
+    let job = service.submitted(&body);
+    service.start_job(&job);
+    service.finished_job(&job);
+    assert_fault(
+        &start(&job),
+        invalid_operation::cannot_start_job("Finished"),
     );
 }
 
@@ -213,6 +220,26 @@ fn with_ledger(change: &str) -> (Server, Service, String) {
         ..service
     };
     (server, service, job)
+}
+
+/// What a job was asked to do is gone from the ledger when its turn comes.
+pub fn missing_task_instance() {
+    for gone in ["NULL", "x''"] {
+        let (_server, service, job) = with_ledger(&format!("UPDATE jobs SET request = {gone}"));
+        service.start_job(&job);
+        let ended = service.ended_job(&job);
+        assert_eq!(ended["StatusCode"], "Failed", "{ended}");
+        let fault = internal_error::missing_task_instance();
+        let details = ended["Details"].as_str().expect("a text");
+        assert!(
+            details.contains(&format!(
+                "{} MissingTaskInstance: {}, Error code: InternalError, Http status code: 500",
+                fault.class().en(),
+                faults::rows::InternalError::MissingTaskInstance.en,
+            )),
+            "{details}"
+        );
+    }
 }
 
 /// A status in the ledger that no job has.

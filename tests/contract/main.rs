@@ -148,6 +148,7 @@ provocations! {
     "BadArgument.MissingRequiredOutputOverrides" => batch::missing_required_output_overrides;
     "BadArgument.UnknownError" => batch::storage_says_nothing;
     "InvalidOperation.CannotStartJob" => batch::cannot_start_job;
+    "InternalError.MissingTaskInstance" => batch::missing_task_instance;
     "InternalError.UnknownJobStatusCode" => batch::unknown_job_status_code;
 }
 
@@ -187,7 +188,7 @@ mod on_the_batch_surface {
 }
 
 /// How long `pending.txt` may be. Lower it with every name that leaves the list.
-const MOST_PENDING: usize = 7;
+const MOST_PENDING: usize = 6;
 
 /// The root of the repository.
 fn root() -> PathBuf {

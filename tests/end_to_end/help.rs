@@ -285,6 +285,10 @@ fn what_the_definition_says_cannot_become_markup() {
     // Programs keep the name whole: a quote in it neither ends a text nor begins another.
     let html = page(&server, &format!("{}/score", location(&service))).text();
     all_programs_answer(&html, &service.primary, &["alert(1)"]);
+    let html = page(&server, &format!("{}/jobs", location(&service))).text();
+    all_programs_run(&html, &service.primary, |_, text, report| {
+        assert!(text.contains("alert(1)"), "{report}");
+    });
 }
 
 #[test]
@@ -367,6 +371,38 @@ fn the_jobs_page_shows_each_call_and_a_request_that_is_taken() {
         "{}",
         reply.text()
     );
+    // The reply has the members of a real one.
+    let shown: Value = serde_json::from_str(&pre(&html, "id=\"responseSummary\"")).unwrap();
+    let rows = service.upload("in.csv", b"x\n1\n");
+    let real = service.run_job(&json!({"Inputs": {"input1": rows}}));
+    let members = |value: &Value| -> Vec<String> {
+        value
+            .as_object()
+            .expect("an object")
+            .keys()
+            .cloned()
+            .collect()
+    };
+    assert_eq!(members(&shown), members(&real));
+    assert_eq!(members(&shown["Progress"]), members(&real["Progress"]));
+    assert_eq!(
+        members(&shown["Results"]["output1"]),
+        members(&real["Results"]["output1"])
+    );
+}
+
+#[test]
+fn the_job_samples_run_as_they_are_pasted() {
+    let server = Server::start();
+    let service = with_rows(&server);
+    let html = page(&server, &format!("{}/jobs", location(&service))).text();
+    all_programs_run(&html, &service.primary, |_, text, report| {
+        assert!(
+            text.trim_end()
+                .ends_with("x,Scored Labels\n20.25,41.5\n-3,-5"),
+            "{report}"
+        );
+    });
 }
 
 #[test]

@@ -2,9 +2,12 @@
 
 use serde_json::{Value, json};
 
+use crate::support::batch::fetched;
 use crate::support::storage::{SIGNATURE, Storage};
 use crate::support::studio::{Group, id_of, one};
-use crate::support::{Request, SUBSCRIPTION, Server, Setup, onnx, packages, sha256, until};
+use crate::support::{
+    Request, SUBSCRIPTION, Server, Service, Setup, onnx, packages, sha256, until,
+};
 
 /// Where a service says that it scores, as a path.
 fn path_of<'v>(service: &'v Value, member: &str) -> &'v str {
@@ -64,6 +67,22 @@ fn a_package_goes_through_staging_to_production_and_out() {
         let swagger = path_of(&service, "Location").replace("/score", "/swagger.json");
         let swagger = Request::new("GET", &swagger).send(server.address).json();
         assert_eq!(swagger["info"]["title"], "Penguins of Adélie");
+        // And jobs.
+        let text = |member: &str| service[member].as_str().expect(member).to_owned();
+        let jobs = path_of(&service, "BatchLocation");
+        let batch = Service {
+            address: server.address,
+            workspace: workspace.clone(),
+            service: staging.clone(),
+            endpoint: jobs.split('/').nth(4).expect("an id").to_owned(),
+            primary: text("PrimaryKey"),
+            secondary: text("SecondaryKey"),
+        };
+        assert_eq!(batch.jobs(""), format!("{jobs}?api-version=2.0"));
+        let rows = batch.upload("in.csv", b"x\n3\n");
+        let finished = batch.run_job(&json!({"Inputs": {"input1": rows}}));
+        let scored = fetched(&finished["Results"]["output1"]);
+        assert_eq!(String::from_utf8_lossy(&scored), "x,Scored Labels\n3,7\n");
 
         let body = json!({"StatusCode": "ReadyForProduction"});
         let path = format!("/modelpackages/{package}");
