@@ -292,3 +292,28 @@ fn storage_that_is_down_costs_records_and_neither_calls_nor_the_end() {
     assert!(!line.contains(azurite::KEY), "{line}");
     assert!(server.end(libc::SIGTERM).success());
 }
+
+#[test]
+fn what_is_known_of_a_job_is_for_whoever_has_a_key_of_its_endpoint() {
+    let server = Server::start();
+    let service = server.deploy_linear("plain");
+    let input = service.upload("in.csv", b"x\n1\n");
+    let job = service.submitted(&json!({"Input": input}));
+    let reply = service.ask_jobs("GET", &format!("/{job}/logs"));
+    assert_eq!(reply.status, 200, "{}", reply.text());
+    let logs = reply.json();
+    // It was not started: nothing is known of a run.
+    assert_eq!(
+        logs,
+        json!({"Lines": [], "Diagnostics": null, "Problem": null})
+    );
+    let stranger = Service {
+        primary: "no key".into(),
+        ..service.clone()
+    };
+    let reply = stranger.ask_jobs("GET", &format!("/{job}/logs"));
+    assert_eq!(reply.status, 401, "{}", reply.text());
+    let reply = service.ask_jobs("GET", &format!("/{}/logs", "0".repeat(32)));
+    assert_eq!(reply.status, 404, "{}", reply.text());
+    assert_eq!(reply.json()["error"]["code"], "NotFound");
+}
