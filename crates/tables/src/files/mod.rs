@@ -2,9 +2,9 @@
 //!
 //! [`FileType::of_name`] tells a file's type by its name, [`read_head`] the names of its columns
 //! and where its records start, [`Cutter`] where else they do, so that parts are read at once.
-//! [`RecordReader`] reads a part in blocks of rows, [`FileReader`] a file of any type from its first
-//! byte on, and [`TableWriter`] writes tables one after another. [`read_table`] reads a whole file
-//! at once.
+//! [`RecordReader`] reads a part in blocks of rows, [`ParquetReader`] a Parquet file where it lies,
+//! [`Unpacker`] unpacks, and [`TableWriter`] writes tables one after another. [`read_table`] reads
+//! a whole file at once.
 //!
 //! Delimited text is read as `csv-core` reads it: RFC 4180, quotes only where they open a cell,
 //! records ended by LF, CRLF or a lone CR, blank lines left out, a byte order mark skipped. Cells
@@ -31,6 +31,6 @@ pub use packing::{UnpackLimits, Unpacker};
 pub use parquet::{ParquetReader, Pieces, ReadAt};
 pub use records::{BadRows, RecordReader, unreadable};
 pub use source::{Block, Reject, SourceText};
+pub use whole::read_table;
 pub(crate) use whole::read_table_of;
-pub use whole::{FileReader, read_table};
 pub use writer::TableWriter;

@@ -1,67 +1,16 @@
 //! A whole file from its first byte to its last.
 
-use std::io::{self, Cursor, ErrorKind, Read};
+use std::io::{Cursor, ErrorKind, Read};
 use std::sync::Arc;
 
 use faults::Fault;
 
 use super::head::{HEAD_LIMIT, read_head};
-use super::packing::{UnpackLimits, Unpacker};
 use super::records::{BadRows, RecordReader, unreadable};
-use super::{Block, FileType, Format, Head};
+use super::{Format, Head};
 use crate::limits::Limits;
 use crate::schema::Schema;
 use crate::table::Table;
-
-/// Reads a file of any type, packed or not, from its first byte on: its head, then its records in
-/// blocks of rows.
-pub struct FileReader<R: Read> {
-    input: io::Chain<Cursor<Vec<u8>>, Unpacker<R>>,
-    records: RecordReader,
-}
-
-impl<R: Read> FileReader<R> {
-    /// A reader of that input.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`read_head`] and [`RecordReader::new`], and what [`unreadable`] says where the
-    /// input cannot be read or unpacked.
-    pub fn new(
-        input: R,
-        file: FileType,
-        schema: &Arc<Schema>,
-        limits: &Limits,
-        unpack: UnpackLimits,
-        bad_rows: BadRows,
-    ) -> Result<FileReader<R>, Fault> {
-        let input = Unpacker::new(input, file.compression, unpack);
-        let mut input = input.map_err(|error| unreadable(&error))?;
-        let (head, first) = read_first(&mut input, file.format, schema)?;
-        let (names, line) = (&head.names, head.line);
-        let records = RecordReader::new(file.format, schema, names, line, limits, bad_rows)?;
-        Ok(FileReader {
-            input: first.chain(input),
-            records,
-        })
-    }
-
-    /// The reader without the text of its blocks ([`RecordReader::without_source`]).
-    #[must_use]
-    pub fn without_source(mut self) -> FileReader<R> {
-        self.records = self.records.without_source();
-        self
-    }
-
-    /// Reads the next block, as [`RecordReader::read_block`] does.
-    ///
-    /// # Errors
-    ///
-    /// As there.
-    pub fn read_block(&mut self, rows: usize) -> Result<Option<Block>, Fault> {
-        self.records.read_block(&mut self.input, rows)
-    }
-}
 
 /// Reads a file from its beginning to its end. Columns may come in any order where there is a
 /// header; each must be there and no other.
