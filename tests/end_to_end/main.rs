@@ -7,6 +7,7 @@ mod support;
 mod arm;
 mod backups;
 mod batch;
+mod batch_command;
 mod batch_crash;
 mod blobs;
 mod classic;

@@ -10,6 +10,10 @@ use crate::bes_2_0::BlobReference;
 pub struct UploadRequest {
     /// The file's name; by its extension a job knows what it is.
     pub name: String,
+    /// Whether the caller deletes it when he is done: the signature permits that too, and is valid
+    /// for a day.
+    #[serde(default)]
+    pub temporary: bool,
 }
 
 /// Where to upload to.

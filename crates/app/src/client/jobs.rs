@@ -1,5 +1,6 @@
 //! Batch jobs of one endpoint, by its key.
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use ureq::http::{Method, Request};
 use wire::bes_2_0::{
@@ -12,6 +13,30 @@ use crate::exit::Failure;
 
 /// The version of the batch API that we speak.
 const VERSION: &str = "api-version=2.0";
+
+/// What is known of a job's run beyond its status.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct Logs {
+    /// The newest lines that name the job, oldest first.
+    pub(crate) lines: Vec<Line>,
+    /// The job's diagnostics, where they were recorded.
+    pub(crate) diagnostics: Option<Value>,
+    /// Why these cannot be read, where they cannot.
+    pub(crate) problem: Option<String>,
+}
+
+/// A line of them.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct Line {
+    /// RFC 3339.
+    pub(crate) time: String,
+    /// `info`, `warn`, `error` or `output`.
+    pub(crate) level: String,
+    /// The text.
+    pub(crate) text: String,
+}
 
 /// The batch API of an endpoint.
 pub(crate) struct Jobs<'c> {
@@ -99,10 +124,10 @@ impl Jobs<'_> {
         checked(reply.map_err(|e| self.client.failure(&e))?)
     }
 
-    /// A place in the server's own store for a file of that name, with a signature to read and write
-    /// it.
+    /// A place in the server's own store for a file of that name, with a signature to read, write and
+    /// delete it.
     pub(crate) fn place(&self, name: &str) -> Result<BlobReference, Failure> {
-        let body = json!({ "Name": name });
+        let body = json!({ "Name": name, "Temporary": true });
         let reply = self.send(Method::POST, &format!("/uploads?{VERSION}"), Some(&body))?;
         self.client.json(reply)
     }
@@ -123,6 +148,13 @@ impl Jobs<'_> {
     /// How a job is.
     pub(crate) fn status(&self, job: &str) -> Result<BatchExecutionStatus, Failure> {
         let path = format!("/jobs/{}?{VERSION}", encoded(job));
+        let reply = self.send(Method::GET, &path, None)?;
+        self.client.json(reply)
+    }
+
+    /// What is known of a job's run.
+    pub(crate) fn logs(&self, job: &str) -> Result<Logs, Failure> {
+        let path = format!("/jobs/{}/logs?{VERSION}", encoded(job));
         let reply = self.send(Method::GET, &path, None)?;
         self.client.json(reply)
     }

@@ -20,6 +20,8 @@ use crate::stack::Call;
 const VERSIONS: &[&str] = &["2.0"];
 /// How long an upload may take, and a download of what was uploaded.
 const VALID: Duration = Duration::from_secs(60 * 60);
+/// The same of a blob that its owner deletes when he is done: a job lies in between.
+const VALID_TEMPORARY: Duration = Duration::from_secs(24 * 60 * 60);
 /// The blob container that uploads stand in.
 const CONTAINER: &str = "uploads";
 /// The largest body.
@@ -28,7 +30,8 @@ const BODY_BYTES: usize = 16 * 1024;
 const NAME_BYTES: usize = 200;
 
 /// Answers with a reference to a blob that is not there yet, which its holder may write and read
-/// for an hour. The checks come in the order of a scoring call.
+/// for an hour; or for a day, and delete, where it is temporary. The checks come in the order of a
+/// scoring call.
 pub(crate) async fn create(call: &mut Call<'_>, family: Family) -> Result<Reply, Fault> {
     let address = Address::parse(family, &call.word(0), &call.word(1))?;
     extract::api_version(call.query("api-version").as_deref(), VERSIONS, true)?;
@@ -47,10 +50,15 @@ pub(crate) async fn create(call: &mut Call<'_>, family: Family) -> Result<Reply,
     let workspace = endpoint.entry().workspace;
     let at = BlobAt::new(workspace, CONTAINER, &relative)
         .map_err(|problem| wrong(problem.to_string()))?;
+    let mut permissions = vec![Permission::Read, Permission::Create, Permission::Write];
+    let mut valid = VALID;
+    if request.temporary {
+        permissions.push(Permission::Delete);
+        valid = VALID_TEMPORARY;
+    }
     let expires = Timestamp::now()
-        .checked_add(VALID)
+        .checked_add(valid)
         .unwrap_or(Timestamp::MAX);
-    let permissions = [Permission::Read, Permission::Create, Permission::Write];
     let sealer = &call.gateway.store.sealer;
     let upload = Upload {
         reference: BlobReference {

@@ -1,16 +1,11 @@
 //! `umpire batch list`, `status`, `cancel` and `logs`.
 
 use clap::{Args, ValueEnum};
-use serde_json::json;
 use wire::bes_2_0::BatchExecutionStatus;
-use wire::umpire_v1::LogLine;
 
 use super::{Common, Connect, Whose, print_json};
 use crate::exit::Failure;
 use crate::term;
-
-/// The most lines that a server keeps of an endpoint, and more.
-const LINES: usize = 10_000;
 
 #[derive(Debug, Args)]
 pub(super) struct List {
@@ -78,7 +73,7 @@ pub(super) struct Cancel {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 The server keeps the newest lines of each endpoint. What is kept for longer, and of each job by
-itself, are diagnostics, where the service has them: see docs/batch.md.")]
+itself, are its diagnostics, where the endpoint records them: they follow the lines.")]
 pub(super) struct Logs {
     #[command(flatten)]
     whose: Whose,
@@ -200,29 +195,25 @@ impl Cancel {
 impl Logs {
     pub(super) fn run(&self, common: &Common) -> Result<(), Failure> {
         let (_, client) = common.connect(&self.connect)?;
-        let status = self.whose.jobs(&client)?.status(&self.job)?;
-        let all = client.logs(&self.whose.service, LINES)?;
-        let lines: Vec<&LogLine> = all
-            .lines
-            .iter()
-            .filter(|line| line.text.contains(&self.job))
-            .collect();
+        let jobs = self.whose.jobs(&client)?;
+        let logs = jobs.logs(&self.job)?;
         if self.json {
-            return print_json(&json!({
-                "lines": lines,
-                "details": status.details,
-            }));
+            return print_json(&logs);
         }
-        for line in &lines {
+        for line in &logs.lines {
             if !term::line(&format!("{}  {:<6}  {}", line.time, line.level, line.text)) {
                 return Ok(());
             }
         }
-        if let Some(details) = &status.details {
-            term::line(&format!(
-                "{}  error   {details}",
-                status.more.end_time.unwrap_or_default()
-            ));
+        let status = jobs.status(&self.job)?;
+        if let (Some(ended), Some(details)) = (status.more.end_time, status.details) {
+            term::line(&format!("{ended}  error   {details}"));
+        }
+        if let Some(diagnostics) = &logs.diagnostics {
+            print_json(diagnostics)?;
+        }
+        if let Some(problem) = &logs.problem {
+            term::note("diagnostics", &format!("cannot be read: {problem}"));
         }
         Ok(())
     }
