@@ -317,3 +317,36 @@ fn what_is_known_of_a_job_is_for_whoever_has_a_key_of_its_endpoint() {
     assert_eq!(reply.status, 404, "{}", reply.text());
     assert_eq!(reply.json()["error"]["code"], "NotFound");
 }
+
+#[test]
+fn jobs_that_ran_are_written_with_what_they_came_to() {
+    let server = Server::start();
+    let service = server.deploy_linear("recorded");
+    set_level(&server, &service, "All");
+    let run = |content: &[u8]| {
+        let input = service.upload("in.csv", content);
+        let job = service.submitted(&json!({"Input": input}));
+        service.start_job(&job);
+        let ended = service.ended_job(&job);
+        let mut written = Value::Null;
+        until("the job's blob is there", || {
+            let reply = service.ask_jobs("GET", &format!("/{job}/logs"));
+            written = reply.json()["Diagnostics"].take();
+            !written.is_null()
+        });
+        (job, ended, written)
+    };
+    let (job, ended, written) = run(b"x\n1\n2\n");
+    assert_eq!(ended["StatusCode"], "Finished", "{ended}");
+    let text = written.to_string();
+    assert!(text.contains(&job) && text.contains("Finished"), "{text}");
+    let (job, ended, written) = run(b"x\n1\nP4yl0ad\n");
+    assert_eq!(ended["StatusCode"], "Failed", "{ended}");
+    let text = written.to_string();
+    assert!(
+        text.contains(&job) && text.contains("InputParseError"),
+        "{text}"
+    );
+    // What clients sent is theirs.
+    assert!(!text.contains("P4yl0ad"), "{text}");
+}

@@ -76,6 +76,31 @@ async fn write_usage(manager: manage::Manager) {
     }
 }
 
+/// Has a job at its end written to diagnostics, where its endpoint asks for that.
+fn recorded(store: Arc<Store>, diagnostics: Diagnostics) -> jobs::OnEnd {
+    Box::new(move |job: &store::JobRecord| {
+        let directory = store.ledger.directory();
+        let (Some(entry), Some(ended)) = (directory.endpoint(&job.endpoint), job.ended) else {
+            return;
+        };
+        let record = diagnostics::JobRecord {
+            job: job.id,
+            state: job.state.name(),
+            created: job.created,
+            started: job.started,
+            ended,
+            rows: job.rows,
+            rejected: job.rejected,
+            bytes_read: job.bytes_read,
+            chunks: job.chunks,
+            stages: Vec::new(),
+            fault: job.fault.clone(),
+            printed: Vec::new(),
+        };
+        diagnostics.job(entry, record);
+    })
+}
+
 /// What a server leaves in its data directory for clients on the same machine, while it runs.
 struct Files {
     url: std::path::PathBuf,
@@ -175,21 +200,7 @@ impl Server {
             telemetry.clone(),
             &options::scoring_options(settings),
         ));
-        let job_options = options::jobs(settings);
-        job_options
-            .check()
-            .map_err(|fault| refused(&telemetry, fault))?;
-        let (jobs, runner) = jobs::start(
-            jobs::Parts {
-                store: store.clone(),
-                storage: storage.clone(),
-                lane: Arc::new(host.clone()),
-                source: source.clone(),
-                registry: registry.clone(),
-                telemetry: telemetry.clone(),
-            },
-            job_options,
-        );
+        let jobs_registry = registry.clone();
         let rules = {
             let (cache, own_modules) = (cache.clone(), own_modules.clone());
             options::manage_options(settings, outbound, cache, own_modules)
@@ -220,6 +231,22 @@ impl Server {
             Diagnostics::start(options, store.clone(), telemetry.clone(), Box::new(places))
         };
         diagnostics.listen(&host);
+        let job_options = options::jobs(settings);
+        job_options
+            .check()
+            .map_err(|fault| refused(&telemetry, fault))?;
+        let (jobs, runner) = jobs::start(
+            jobs::Parts {
+                store: store.clone(),
+                storage: storage.clone(),
+                lane: Arc::new(host.clone()),
+                source: source.clone(),
+                registry: jobs_registry,
+                telemetry: telemetry.clone(),
+                on_end: recorded(store.clone(), diagnostics.clone()),
+            },
+            job_options,
+        );
         let tls = options::tls(settings)?;
         let scheme = if tls.is_some() { "https" } else { "http" };
         let listener = bind(&settings.listen).await?;

@@ -131,6 +131,7 @@ async fn served_with(options: Options, definition: &str) -> Served {
             source,
             registry: registry.clone(),
             telemetry: telemetry.clone(),
+            on_end: Box::new(|_| {}),
         },
         jobs::Options::in_folder(data.path().join("spool")),
     );

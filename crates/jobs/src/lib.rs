@@ -24,6 +24,6 @@ pub use options::Options;
 pub use queue::Queue;
 pub use request::{JobRequest, OnBadRow};
 pub use runner::Runner;
-pub use shared::{Parts, start};
+pub use shared::{OnEnd, Parts, start};
 pub use store::{ApiVersion, JobState};
 pub use view::{JobPage, JobView, Page, Progress};

@@ -177,6 +177,12 @@ impl Queue {
         if ledger.cancel_job(endpoint.endpoint, job, actor).await? {
             tracing::info!(job = %job, endpoint = endpoint.label(), "a job was cancelled");
             self.0.wake.notify_one();
+            // One that never began has nothing to tell.
+            if let Ok(record) = ledger.job(endpoint.endpoint, job).await
+                && record.started.is_some()
+            {
+                (self.0.on_end)(&record);
+            }
         }
         Ok(())
     }

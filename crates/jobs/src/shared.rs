@@ -31,7 +31,12 @@ pub struct Parts {
     pub registry: Arc<Registry>,
     /// Log and metrics.
     pub telemetry: Telemetry,
+    /// Told of each job that ran, once its end is in the ledger. It must not wait.
+    pub on_end: OnEnd,
 }
+
+/// What is told of jobs at their end.
+pub type OnEnd = Box<dyn Fn(&store::JobRecord) + Send + Sync>;
 
 /// What the queue and the runner share.
 pub(crate) struct Shared {
@@ -40,6 +45,7 @@ pub(crate) struct Shared {
     pub(crate) lane: Arc<dyn Lane>,
     pub(crate) packages: Arc<Packages>,
     pub(crate) telemetry: Telemetry,
+    pub(crate) on_end: OnEnd,
     /// How far work has come that is not in the ledger yet.
     pub(crate) live: Live,
     pub(crate) options: ArcSwap<Options>,
@@ -61,6 +67,7 @@ pub fn start(parts: Parts, options: Options) -> (Queue, Runner) {
         storage: parts.storage,
         lane: parts.lane,
         telemetry: parts.telemetry,
+        on_end: parts.on_end,
         live: Live::default(),
         options: ArcSwap::from_pointee(options),
         wake: Notify::new(),

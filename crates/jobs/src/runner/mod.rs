@@ -342,6 +342,7 @@ async fn go_through(
                 counter.count(Duration::ZERO);
             }
             if let Ok(record) = ledger.job(endpoint, id).await {
+                (shared.on_end)(&record);
                 tracing::info!(
                     job = %id,
                     endpoint = label,

@@ -112,6 +112,7 @@ impl Bench {
                 source: Arc::new(Source(store.clone())),
                 registry: Arc::new(modules::registry()),
                 telemetry: telemetry.clone(),
+                on_end: Box::new(|_| {}),
             },
             options.clone(),
         );
