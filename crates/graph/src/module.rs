@@ -132,6 +132,11 @@ pub trait Step: Send + Sync {
     fn row_wise(&self) -> Option<bool> {
         None
     }
+
+    /// Whether what comes out has the rows that went in, in their order, whatever the values are.
+    fn keeps_rows(&self) -> bool {
+        true
+    }
 }
 
 /// Turns a stored resource into the value that its output port gives in every run.

@@ -24,6 +24,8 @@ pub struct Plan {
     ends: Vec<End>,
     slots: usize,
     row_wise: bool,
+    /// Of the steps that do not depend on a call.
+    keeps_rows: bool,
     /// What a call without parameters meets before its first node.
     default_modes: Result<(), Fault>,
     example: Option<Example>,
@@ -138,6 +140,7 @@ impl Plan {
             constants,
             next_slot: package.inputs.len(),
             row_wise: true,
+            keeps_rows: true,
             nodes: Vec::new(),
         };
         let mut ends: Vec<Option<End>> = package.outputs.iter().map(|_| None).collect();
@@ -185,6 +188,7 @@ impl Plan {
             ends: ends.into_iter().flatten().collect(),
             slots: builder.next_slot,
             row_wise: builder.row_wise,
+            keeps_rows: builder.keeps_rows,
             default_modes,
             example: package.example.clone(),
             graph,
@@ -220,6 +224,11 @@ impl Plan {
     /// chunks.
     pub fn row_wise(&self) -> bool {
         self.row_wise
+    }
+
+    /// Whether the outputs have the input's rows, in their order, whatever the values are.
+    pub fn keeps_rows(&self) -> bool {
+        self.keeps_rows
     }
 
     /// Checks the web service parameters of a call, before its columns and cells are looked at.
@@ -456,6 +465,7 @@ struct Builder {
     constants: Vec<Option<PortValue>>,
     next_slot: usize,
     row_wise: bool,
+    keeps_rows: bool,
     nodes: Vec<PlanNode>,
 }
 
@@ -500,6 +510,7 @@ impl Builder {
                 })
                 .collect();
             row_wise = step.row_wise().unwrap_or(row_wise);
+            self.keeps_rows &= step.keeps_rows();
         }
         self.row_wise &= row_wise;
         self.shapes[i] = shapes;

@@ -163,6 +163,11 @@ impl Apply {
 }
 
 impl Step for Apply {
+    fn keeps_rows(&self) -> bool {
+        // A stored cleaning may remove them, and which transformation comes is not known here.
+        false
+    }
+
     fn run(
         &self,
         inputs: &mut [Option<PortValue>],

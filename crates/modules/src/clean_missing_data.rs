@@ -475,6 +475,10 @@ impl Step for Clean {
     fn row_wise(&self) -> Option<bool> {
         Some(self.by_row())
     }
+
+    fn keeps_rows(&self) -> bool {
+        !matches!(self.policy, Policy::RemoveRow)
+    }
 }
 
 #[cfg(test)]
@@ -659,6 +663,7 @@ mod tests {
         let told = |values: &[(&str, &str)]| {
             let step = prepare(&CleanMissingData, values).unwrap();
             let schemas = told(&*step, data().schema()).unwrap();
+            assert_eq!(step.keeps_rows(), !values.contains(&(MODE, "RemoveRow")));
             (schemas[0].clone(), step.row_wise())
         };
         for (values, row_wise) in [

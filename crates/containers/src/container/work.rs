@@ -324,7 +324,9 @@ impl<'a> PieceOfWork<'a> {
             if block.table.rows() > 0 {
                 none_yet = false;
                 self.done.rows += block.table.rows() as u64;
-                self.score(vec![block.table.clone()], Some(&block.source))?;
+                // Where rows may go, which text belongs to which row would depend on the block.
+                let source = self.plan.keeps_rows().then_some(&block.source);
+                self.score(vec![block.table.clone()], source)?;
             }
             self.tell();
         }
