@@ -33,7 +33,7 @@
 //! writer stops its own call only. The set-up needs no credit.
 //!
 //! **Descriptors.** A container of the batch lane has a second channel, on which the host sends the
-//! descriptors of a `Work` call just before the call's frame (see [`crate::side_channel`]).
+//! descriptors of a `Work` call just before the call's frame (see `side_channel.rs`).
 //!
 //! **Begun.** A container that was given the board (see [`crate::board`]) marks a call there when
 //! it begins it; one without sends `Begun`.

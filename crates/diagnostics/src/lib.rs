@@ -1,8 +1,8 @@
 //! Diagnostics: a blob for each call, job and container start of the endpoints that ask for it.
 //!
 //! Whoever has something to record hands it over and goes on: [`Diagnostics`] takes it into a
-//! bounded queue or drops and counts it, and never waits. One task ([`writer`]) waits until what
-//! containers print has come, writes each record as text ([`text`]) and puts it where the service
+//! bounded queue or drops and counts it, and never waits. One task (`writer`) waits until what
+//! containers print has come, writes each record as text (`text`) and puts it where the service
 //! says, some at a time, with retries. Storage that does not answer costs records, not calls.
 
 mod destination;

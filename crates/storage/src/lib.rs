@@ -2,7 +2,7 @@
 //!
 //! A [`BlobReference`] is what a caller gives. [`Storage::resolve`] checks it without asking
 //! anybody and makes a [`Location`] of it; all else is done at locations. Each kind of storage is
-//! an [`adapter::Adapter`] in files of its own: `remote/` holds those that are reached over the
+//! an `adapter::Adapter` in files of its own: `remote/` holds those that are reached over the
 //! network.
 //!
 //! Nothing that is said here about a location or a failure holds a key, a token or a signature.

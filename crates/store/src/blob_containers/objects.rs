@@ -255,13 +255,25 @@ pub(crate) struct Pins {
 impl Drop for Pins {
     fn drop(&mut self) {
         let mut users = self.objects.users();
+        let mut last_of_doomed = false;
         for id in &self.ids {
             if let Some(count) = users.read.get_mut(id) {
                 *count -= 1;
                 if *count == 0 {
                     users.read.remove(id);
+                    last_of_doomed |= users.doomed.contains(id);
                 }
             }
+        }
+        drop(users);
+        if !last_of_doomed {
+            return;
+        }
+        // What was written over while it was read goes with its last reader.
+        let objects = self.objects.clone();
+        match tokio::runtime::Handle::try_current() {
+            Ok(runtime) => drop(runtime.spawn_blocking(move || objects.reap())),
+            Err(_) => objects.reap(),
         }
     }
 }
