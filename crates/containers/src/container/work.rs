@@ -7,8 +7,8 @@ use std::sync::Arc;
 use faults::{Class, Fault, internal_error, request_timeout};
 use graph::{Parameters, Plan};
 use tables::files::{
-    BadRows, Block, Compression, Format, ParquetReader, RecordReader, SourceText, TableWriter,
-    UnpackLimits, Unpacker, unreadable,
+    BadRows, Block, Compression, Format, ParquetReader, RecordReader, Reject, SourceText,
+    TableWriter, UnpackLimits, Unpacker, unreadable,
 };
 use tables::{Limits, Schema, Table};
 
@@ -205,7 +205,7 @@ impl<'a> PieceOfWork<'a> {
             done: WorkDone::default(),
         };
         if let (Some(sink), true) = (&mut piece.rejects, work.rejects_head) {
-            sink.buffer.extend_from_slice(b"line,reason,record\n");
+            sink.buffer.extend_from_slice(Reject::HEAD);
         }
         Ok(piece)
     }
@@ -282,13 +282,7 @@ impl<'a> PieceOfWork<'a> {
             return Ok(());
         };
         for reject in &block.rejects {
-            sink.buffer
-                .extend_from_slice(reject.line.to_string().as_bytes());
-            sink.buffer.push(b',');
-            quote(reject.reason.as_bytes(), &mut sink.buffer);
-            sink.buffer.push(b',');
-            quote(&reject.record, &mut sink.buffer);
-            sink.buffer.push(b'\n');
+            reject.write(&mut sink.buffer);
         }
         self.done.rejected += block.rejects.len() as u64;
         sink.write_out()
@@ -398,29 +392,5 @@ impl<'a> PieceOfWork<'a> {
         }
         self.tell();
         Ok(std::mem::take(&mut self.done))
-    }
-}
-
-/// Appends a cell of CSV in quotes.
-fn quote(cell: &[u8], out: &mut Vec<u8>) {
-    out.push(b'"');
-    for &byte in cell {
-        if byte == b'"' {
-            out.push(b'"');
-        }
-        out.push(byte);
-    }
-    out.push(b'"');
-}
-
-#[cfg(test)]
-mod tests {
-    use super::quote;
-
-    #[test]
-    fn a_record_with_quotes_and_newlines_is_one_cell() {
-        let mut out = Vec::new();
-        quote(b"1,\"a\"\n", &mut out);
-        assert_eq!(out, b"\"1,\"\"a\"\"\n\"");
     }
 }

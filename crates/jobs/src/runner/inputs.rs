@@ -147,8 +147,10 @@ pub(super) async fn open_all(
     Ok(inputs)
 }
 
+/// A name that says nothing of the format. It was looked at when the job was submitted, so this is
+/// for names that an older version let in.
 pub(super) fn unsupported(at: &Location, name: &str) -> Fault {
-    bad_argument::invalid_blob_extension(at.shown(), ".csv, .tsv").at(name)
+    bad_argument::invalid_blob_extension(at.shown(), ".csv, .tsv, .arff, .parquet").at(name)
 }
 
 async fn open(

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::head::Layout;
+use super::text_rows::write_quoted;
 use crate::column::Column;
 use crate::table::Table;
 
@@ -26,6 +27,21 @@ pub struct Reject {
     pub record: Vec<u8>,
     /// What is wrong: `column "age": "forty" is not an Int32`.
     pub reason: String,
+}
+
+impl Reject {
+    /// The header of a file of rejects.
+    pub const HEAD: &'static [u8] = b"line,reason,record\n";
+
+    /// Appends the line of a file of rejects: CSV of the columns of [`Reject::HEAD`].
+    pub fn write(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(self.line.to_string().as_bytes());
+        out.push(b',');
+        write_quoted(self.reason.as_bytes(), out);
+        out.push(b',');
+        write_quoted(&self.record, out);
+        out.push(b'\n');
+    }
 }
 
 /// The text of a block's cells: what [`crate::files::TableWriter`] copies where a column comes out
@@ -111,5 +127,22 @@ impl SourceText {
 impl Drop for SourceText {
     fn drop(&mut self) {
         self.pool.give(std::mem::take(&mut self.memory));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Reject;
+
+    #[test]
+    fn a_rejected_record_with_quotes_and_newlines_is_one_cell() {
+        let reject = Reject {
+            line: 7,
+            reason: "odd".to_owned(),
+            record: b"1,\"a\"\n".to_vec(),
+        };
+        let mut out = Reject::HEAD.to_vec();
+        reject.write(&mut out);
+        assert_eq!(out, b"line,reason,record\n7,\"odd\",\"1,\"\"a\"\"\n\"\n");
     }
 }

@@ -173,6 +173,11 @@ pub(super) fn write_text(text: &[u8], delimiter: u8, alone: bool, out: &mut Vec<
     if !blank_line && !needs_quotes(text, delimiter) {
         return out.extend_from_slice(text);
     }
+    write_quoted(text, out);
+}
+
+/// Appends a text as a cell in quotes.
+pub(super) fn write_quoted(text: &[u8], out: &mut Vec<u8>) {
     out.push(b'"');
     let mut rest = text;
     while let Some(quote) = memchr::memchr(b'"', rest) {
